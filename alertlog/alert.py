@@ -1,0 +1,213 @@
+"""The nouns that travel: an Alert, a Tally of repeats, an Incident, and the Draft of a mail about incidents.
+
+All are frozen, hold plain text and numbers only, and turn into JSON and back, so that a thread, a journal or a
+database can pass them on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+Reason = Literal["opening", "follow-up", "closing", "resolved", "digest", "test"]
+"""Why a mail exists."""
+
+
+class Alert(NamedTuple):
+    """A snapshot of one log record, taken on the thread that logged it, already redacted and cut to size.
+
+    Attributes:
+        fingerprint: 16 hexadecimal digits; equal for what is the same trouble.
+        kind: the name given by `extra={"alert": kind}`, or "".
+        level: the record's level number, 50 for CRITICAL.
+        message: the record's text, its arguments filled in.
+        created: Unix time in seconds.
+        extras: the `extra` of the call, each value as text, in the order given.
+        text: what the user's own formatter made of the record, or "": it stands for message and traceback.
+        subject: what the user's own `getSubject` made of it, or "".
+        exception: the exception's own line, such as `ValueError: no price`, or "".
+        traceback: the whole formatted traceback, or "".
+        problem: what went wrong while the record was being captured, or "".
+        resolved: True if this alert says that the trouble is over.
+        test: True for an operator's test; it is outside all windows and caps.
+
+    A tuple by name, unlike its neighbours: the thread that logs makes one for each new alert, and a frozen dataclass
+    of so many fields takes five times as long to make and has to be unpacked for JSON.
+    """
+
+    fingerprint: str
+    kind: str
+    level: int
+    levelname: str
+    logger: str
+    message: str
+    created: float
+    extras: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+    subject: str = ""
+    exception: str = ""
+    traceback: str = ""
+    path: str = ""
+    line: int = 0
+    function: str = ""
+    host: str = ""
+    pid: int = 0
+    process: str = ""
+    thread: str = ""
+    task: str = ""
+    problem: str = ""
+    resolved: bool = False
+    test: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The first line of the message that says anything."""
+        return next((line.strip() for line in self.message.splitlines() if line.strip()), "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is not empty, by name: for an event that has to carry the alert itself."""
+        named = {**self._asdict(), "extras": dict(self.extras)}
+        return {name: value for name, value in named.items() if value}
+
+    @classmethod
+    def from_list(cls, row: list[Any]) -> Alert:
+        """Return what the fields say, in their order, as JSON has them.
+
+        Raises:
+            TypeError: there are too few or too many, or the extras are no list.
+            ValueError: an extra is no pair.
+        """
+        alert = cls(*row)
+        return alert._replace(extras=tuple([(str(name), str(value)) for name, value in alert.extras]))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """An alert and how many times it was raised: what a journal holds, one a frame.
+
+    Attributes:
+        alert: the alert, the last one of them where they were several.
+        count: how many alerts this stands for, 1 or more.
+        first: Unix time in seconds of the first of them.
+        last: of the last.
+    """
+
+    alert: Alert
+    count: int
+    first: float
+    last: float
+
+    @classmethod
+    def one(cls, alert: Alert) -> Tally:
+        """Return the tally of an alert by itself; one that says that the trouble is over does not count."""
+        return cls(alert, 0 if alert.resolved else 1, alert.created, alert.created)
+
+    def to_json(self) -> bytes:
+        return _encode((self.count, self.first, self.last, self.alert)).encode("ascii")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Tally:
+        """Raises ValueError, TypeError or KeyError if the data is not what `to_json` writes."""
+        count, first, last, alert = json.loads(data)
+        return cls(Alert.from_list(alert), count, first, last)
+
+
+# ASCII output: lone surrogates, which records can hold and UTF-8 can't, pass through as escapes.
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """All alerts of one fingerprint since it opened.
+
+    Attributes:
+        id: the outbox's number for it; fingerprints come again, ids do not.
+        level: the highest level seen, with its name.
+        first: Unix time in seconds of the first alert; `last` of the latest.
+        count: how many alerts there were.
+        accounted: how many of them mails so far have told.
+        mails: how many mails so far have told of it.
+        thread: the Message-ID of its first mail, in angle brackets, or "".
+        alert: the first alert.
+        samples: up to five later ones whose text differs.
+        resolved: True once an alert said that it is over.
+        urgent: True if its level has risen since the last mail.
+        seen: when a courier last heard of it, Unix time in seconds by the courier's clock.
+        mailed: when the last mail about it was accepted, likewise; 0 before the first.
+    """
+
+    id: int
+    fingerprint: str
+    kind: str
+    level: int
+    levelname: str
+    first: float
+    last: float
+    count: int
+    accounted: int
+    mails: int
+    thread: str
+    alert: Alert
+    samples: tuple[Alert, ...] = ()
+    resolved: bool = False
+    urgent: bool = False
+    seen: float = 0.0
+    mailed: float = 0.0
+
+    @property
+    def untold(self) -> int:
+        """How many alerts no mail has told yet."""
+        return self.count - self.accounted
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What one mail will say, frozen: retries of the same letter say the same, whatever happens meanwhile.
+
+    Attributes:
+        message_id: in angle brackets, unique, the same over all attempts.
+        date: Unix time in seconds, for the Date header.
+        reason: why this mail exists.
+        incidents: as they were when the draft was made; several only in a digest.
+    """
+
+    message_id: str
+    date: float
+    reason: Reason
+    incidents: tuple[Incident, ...]
+
+    @property
+    def count(self) -> int:
+        """The alerts that this mail accounts for and no earlier one did."""
+        return sum(incident.untold for incident in self.incidents)
+
+    @property
+    def total(self) -> int:
+        """The alerts of these incidents so far."""
+        return sum(incident.count for incident in self.incidents)
+
+    def to_json(self) -> str:
+        incidents = [
+            [getattr(incident, name) for name in _INCIDENT_PLAIN] + [incident.alert, incident.samples]
+            for incident in self.incidents
+        ]
+        return _encode([self.message_id, self.date, self.reason, incidents])
+
+    @classmethod
+    def from_json(cls, text: str) -> Draft:
+        message_id, date, reason, rows = json.loads(text)
+        incidents = []
+        for *plain, alert, samples in rows:
+            named = dict(zip(_INCIDENT_PLAIN, plain, strict=True))
+            incidents.append(
+                Incident(
+                    **named,
+                    alert=Alert.from_list(alert),
+                    samples=tuple(map(Alert.from_list, samples)),
+                )
+            )
+        return cls(message_id, date, reason, tuple(incidents))
+
+
+_INCIDENT_PLAIN = tuple(field.name for field in fields(Incident) if field.name not in ("alert", "samples"))

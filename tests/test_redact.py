@@ -1,0 +1,255 @@
+"""Secrets do not leave, what only looks like one does, and no text takes long."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from alertlog.redact import MARK, Redactor
+
+PASSWORD = 'p@ss "w0rd"/é+x'
+PIECES = [
+    "password=", "token:", "api key", "secret", "authorization: ", "cookie=", "Basic ", "bearer ",
+    "a1b2c3d4e5", "://", "=>", "None", "is", MARK, "***",
+    "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
+    *"'\"\\ ,;&@/<>()[]\n\r._-=x",
+]  # fmt: skip
+PLAIN = Redactor()
+KNOWING = Redactor.of({"SMTP_PASSWORD": PASSWORD})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("password=hunter2 was tried", f"password={MARK} was tried"),
+        ("password = hunter2", f"password = {MARK}"),
+        ("Password: hunter2", f"Password: {MARK}"),
+        ("DB_PASSWORD='two words' host=x", f"DB_PASSWORD='{MARK}' host=x"),
+        ("password=ab,cd;ef", f"password={MARK};ef"),
+        ("(password=abc).", f"(password={MARK})."),
+        ("f(password=a)b) and", f"f(password={MARK}) and"),
+        ("password=it's me", f"password={MARK} me"),
+        ("password=b'abc'", f"password=b'{MARK}'"),
+        ("password=SecretStr('abc')", f"password=SecretStr('{MARK}')"),
+        ('{"password": "x\\"y", "user": "b"}', f'{{"password": "{MARK}", "user": "b"}}'),
+        ('{\\"password\\": \\"x y\\", \\"a\\": 1}', f'{{\\"password\\": \\"{MARK}\\", \\"a\\": 1}}'),
+        ("{'api_key': 'abc', 'n': 1}", f"{{'api_key': '{MARK}', 'n': 1}}"),
+        ("{password: abc, user: b}", f"{{password: {MARK}, user: b}}"),
+        ("userPassword=>abc", f"userPassword=>{MARK}"),
+        ("pgpassword := abc", f"pgpassword := {MARK}"),
+        ("spring.mail.password=abc", f"spring.mail.password={MARK}"),
+        ("UID=sa;PWD=abc;Server=x", f"UID=sa;PWD={MARK};Server=x"),
+        ("SMTP_PASS=abc", f"SMTP_PASS={MARK}"),
+        ("api key: abcd", f"api key: {MARK}"),
+        ("Invalid API key: abcd", f"Invalid API key: {MARK}"),
+        ("private key=abcd", f"private key={MARK}"),
+        ("X-Auth-Token: abc", f"X-Auth-Token: {MARK}"),
+        ("GET /v1?access_key=abc&symbols=A,B", f"GET /v1?access_key={MARK}&symbols=A,B"),
+        ("?token=a,b=c", f"?token={MARK},b=c"),
+        ("<a password=abc</a>", f"<a password={MARK}</a>"),
+        ("client_secret=abc\nnext", f"client_secret={MARK}\nnext"),
+        ("aws_secret_access_key = a/b+c=", f"aws_secret_access_key = {MARK}"),
+        ("Authorization: Bearer abc.def was refused", f"Authorization: Bearer {MARK} was refused"),
+        ("authorization: Basic dXNlcjpw,", f"authorization: Basic {MARK},"),
+        ('Authorization: Digest username="x", response="y"\nHost: z', f"Authorization: {MARK}\nHost: z"),
+        ("{'Authorization': 'Bearer abc'}", f"{{'Authorization': '{MARK}'}}"),
+        ("Cookie: a=b; c=d\r\nHost: x", f"Cookie: {MARK}\r\nHost: x"),
+        ("Set-Cookie: a=b; Path=/\\r\\nHost: x", f"Set-Cookie: {MARK}\\r\\nHost: x"),
+        ("sent as bearer abc123def456", f"sent as bearer {MARK}"),
+        ("curl -H 'X: Bearer eyJhbGciOi.x_y-z1'", f"curl -H 'X: Bearer {MARK}'"),
+        ("postgres://me:s3cret@db:5/x", "postgres://me:***@db:5/x"),
+        ("redis://:s3cret@cache", "redis://:***@cache"),
+        ("at http://me:a@b@c:d@host/p and", "at http://me:***@host/p and"),
+        ("İ password=abc", f"İ password={MARK}"),
+        ("password=[redacted]more", f"password={MARK}more"),
+    ],
+)
+def test_what_looks_like_a_secret_is_redacted(text: str, expected: str) -> None:
+    assert PLAIN.text(text) == expected
+    assert PLAIN.text(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token bucket",
+        "token bucket: empty",
+        "TokenBucket: empty",
+        "InvalidTokenError: it has expired",
+        "password reset mail sent to jane: ok",
+        "password_reset=true",
+        "passwordless: yes",
+        "PASSWORD_FILE=/run/secrets/smtp",
+        "token_url=https://login.example.org/token",
+        "password=None",
+        "SMTP_PASSWORD: is required, and not set",
+        "Password: must be longer",
+        "def login(user, password: str) -> None:",
+        "author: x",
+        "secretary: Jane",
+        "max_tokens=512, tokens: 9",
+        "Token::parse",
+        "KeyError: 'AAPL'",
+        "primary key: 5",
+        "key=AAPL",
+        "monkey: 3",
+        "compass: north",
+        "bypass=1",
+        "pass: 12, fail: 3",
+        "the bearer of bad news",
+        "bearer authentication is off",
+        "dsn=5.7.1, status=bounced",
+        "http://localhost:8080/a@b.org",
+        "http://localhost:8080, jane@x.org",
+        "https://jane@x.org/",
+        "see ssh://git@github.com:22",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "password=",
+        "password: ",
+        'password=""',
+        "password:\nnext line",
+        "cookie",
+        "Cookie:\nHost: x",
+        "",
+        "\ud800 password",
+    ],
+)
+def test_what_only_resembles_a_secret_stays(text: str) -> None:
+    assert PLAIN.text(text) == text
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED ", "PGP "])
+def test_a_private_key_is_cut_out_whole_even_if_its_end_is_not_there(kind: str) -> None:
+    block = " BLOCK" if kind == "PGP " else ""
+    begin, end = (f"-----{word} {kind}PRIVATE KEY{block}-----" for word in ("BEGIN", "END"))
+    assert PLAIN.text(f"a {begin}\nMIIB\n{end} b") == f"a {MARK} b"
+    assert PLAIN.text(f"a {begin}\\nMIIB\\n") == f"a {MARK}"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        PASSWORD,
+        repr(PASSWORD),
+        json.dumps(PASSWORD),
+        json.dumps(PASSWORD, ensure_ascii=False),
+        urllib.parse.quote(PASSWORD),
+        urllib.parse.quote(PASSWORD, safe=""),
+        urllib.parse.quote_plus(PASSWORD),
+        base64.b64encode(PASSWORD.encode()).decode(),
+        base64.urlsafe_b64encode(PASSWORD.encode()).decode(),
+    ],
+)
+def test_a_known_secret_is_redacted_in_each_of_its_forms(form: str) -> None:
+    told = KNOWING.text(f"the server said: 535 {form} is wrong, {form}!")
+    assert told.count(MARK) == 2
+    assert form.strip("\"'") not in told
+    assert told.startswith("the server said: 535 ")
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "\0user\0", "user:"])
+def test_a_known_secret_is_found_in_base64_whatever_stands_around_it(before: str) -> None:
+    login = base64.b64encode(f"{before}{PASSWORD}{before}".encode()).decode()
+    assert KNOWING.text(f"AUTH PLAIN {login} refused, {login}") == f"AUTH PLAIN {MARK} refused, {MARK}"
+
+
+def test_secrets_come_from_the_variables_that_are_called_so(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-a-file\n")
+    environ = {
+        "API_TOKEN": "from-a-token ",
+        "DATABASE_URL": "postgres://me:from%2Da-url@db/x",
+        "SENTRY_DSN": "https://public@sentry.example.org/1",
+        "DB_PASSWORD_FILE": str(tmp_path / "secret"),
+        "OTHER_PASSWORD_FILE": "/nowhere",
+        "SHORT_PASSWORD": "12345",
+        "PWD": "/home/jane",
+        "OLDPWD": "/home/jane/etl",
+        "GREETING": "hello world",
+        "TOKEN_URL": "https://login.example.org",
+        "HOME_FILE": str(tmp_path / "secret"),
+    }
+    redactor = Redactor.of(environ, ["given-besides", "tiny"])
+    for secret in ("from-a-token", "from-a-file", "from-a-url", "from%2Da-url", "given-besides"):
+        assert redactor.text(f"[{secret}]") == f"[{MARK}]"
+    assert redactor.text("https://public@sentry.example.org/1") == MARK
+    stays = f"12345 tiny /home/jane/etl hello world https://login.example.org /nowhere {tmp_path / 'secret'}"
+    assert redactor.text(stays) == stays
+
+
+def test_of_secrets_that_overlap_the_longer_goes_first() -> None:
+    assert Redactor.of({}, ["secret", "secret-and-more"]).text("secret-and-more") == MARK
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password", "SMTP_PASSWORD", "dbPasswd", "pgpassword", "passphrase", "pwd", "MYSQL_PWD", "SMTP_PASS",
+        "secret", "clientSecret", "VAULT_SECRET_ID", "token", "access_token", "API_KEY", "api-key", "apiKey",
+        "APIKey", "apikey", "X-Api-Key", "PRIVATE_KEY", "aws_secret_access_key", "credentials", "credential",
+        "Authorization", "Proxy-Authorization", "cookie", "Set-Cookie", "SENTRY_DSN", "password_reset_token",
+        "TOKEN_GITHUB", "PASSWORD1",
+    ],
+)  # fmt: skip
+def test_a_name_tells_a_secret(name: str) -> None:
+    assert PLAIN.is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "provider", "author", "monkey", "key", "primary_key", "tokens", "max_tokens", "tokenizer",
+        "pass", "passed", "bypass", "compass", "secretary", "passwordless", "password_reset", "token_count",
+        "SMTP_AUTH", "TOKEN_URL", "PASSWORD_FILE", "secret_name", "キー", "key_", "dsnx",
+    ],
+)  # fmt: skip
+def test_another_name_does_not(name: str) -> None:
+    assert not PLAIN.is_secret_name(name)
+
+
+def test_an_extra_is_redacted_by_its_name_or_by_its_text() -> None:
+    assert KNOWING.extra("api_key", "abc") == MARK
+    assert KNOWING.extra("detail", f"tried {PASSWORD}") == f"tried {MARK}"
+    assert KNOWING.extra("provider", "marketstack") == "marketstack"
+    assert KNOWING.extra("password", "") == ""
+    assert KNOWING.extra("password", "None") == "None"
+
+
+def test_it_does_not_show_what_it_knows() -> None:
+    assert repr(KNOWING) == "Redactor()"
+
+
+@given(before=st.text(), secret=st.text(min_size=6, max_size=40), after=st.text())
+def test_a_known_secret_is_in_no_text_whatever_stands_around_it(before: str, secret: str, after: str) -> None:
+    assume(secret not in f"={MARK}***@" and not set(secret) <= set("[]redacted*"))
+    assert secret not in Redactor.of({}, [secret]).text(f"{before}{secret}{after}")
+
+
+@given(st.lists(st.one_of(st.text(max_size=3), st.sampled_from(PIECES)), max_size=14).map("".join))
+def test_any_text_is_redacted_once_for_all(text: str) -> None:
+    once = PLAIN.text(text)
+    assert PLAIN.text(once) == once
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a", "\n", "pass", "password=", "password=,", "password=a,b", "password=)", 'password="',
+        'password="\\', "password='", 'password=\\"', "password=<", "password=a&b", "password=x(",
+        "password=====",
+        "api key:", "key ", " key:", "authorization: ", "authorization: basic ", "cookie:a", "tok_",
+        "İpassword=", "bearer ", "bearer a", "token:bearer a", "://", "://a:", "://a:@", "://:a", "p@ss ",
+        "cEBzc", "=", "-", "-----BEGIN PRIVATE KEY-----", f"-----BEGIN {'A' * 30}", "x" * 40 + "_token:",
+    ],
+)  # fmt: skip
+def test_a_megabyte_of_anything_is_linear_work(piece: str) -> None:
+    text = (piece * (1_000_000 // len(piece) + 1))[:1_000_000]
+    started = time.monotonic()
+    KNOWING.text(text)
+    assert time.monotonic() - started < 20  # quadratic work would take hours

@@ -1,0 +1,209 @@
+"""What alertlog says of itself: events on the logger `alertlog`, or JSON on stderr if nobody listens there.
+
+A handler that takes no events (because it would mail about its own mail) has the class attribute
+`alertlog_handler = True`; it does not count as a listener.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TextIO
+
+from alertlog.clock import Clock
+
+LOGGER = "alertlog"
+DEPTH = 8
+"""How deep a field may be nested; what is deeper is shown as text."""
+JSON_FORMAT: Mapping[str, Any] = MappingProxyType(
+    {
+        "fmt": ("event", "timestamp", "levelname", "name", "message"),
+        "rename_fields": {"levelname": "level", "name": "logger"},
+        "timestamp": True,
+    }
+)
+"""The arguments of `pythonjsonlogger.json.JsonFormatter` for the fallback stream."""
+
+
+class Event(NamedTuple):
+    """What an event means, and the level at which it is reported unless the report says otherwise."""
+
+    level: int
+    meaning: str
+
+
+EVENTS: Mapping[str, Event] = MappingProxyType(
+    {
+        "smtp_config_missing": Event(logging.ERROR, "required settings are not there; alerts are kept"),
+        "smtp_config_invalid": Event(logging.ERROR, "settings are wrong, all listed; alerts are kept"),
+        "smtp_insecure_login": Event(logging.WARNING, "credentials cross the network without TLS"),
+        "smtp_send_succeeded": Event(logging.INFO, "the server accepted a mail"),
+        "smtp_send_failed": Event(logging.ERROR, "the server did not accept a mail"),
+        "smtp_recipient_refused": Event(logging.ERROR, "the server refused a recipient; others got the mail"),
+        "outbox_unavailable": Event(logging.ERROR, "alerts can't be kept on disk; memory stands in"),
+        "outbox_corrupt": Event(logging.ERROR, "the outbox was damaged, set aside, and begun anew"),
+        "alert_capture_failed": Event(logging.ERROR, "a record was broken; what could be read was taken"),
+        "alert_expired": Event(logging.ERROR, "alerts could not be sent for a week and are given up"),
+        "incident_opened": Event(logging.INFO, "the first alert of a trouble"),
+        "incident_closed": Event(logging.INFO, "a trouble is over, or has been quiet for long enough"),
+    }
+)
+
+FIELDS = (
+    "kind", "fingerprint", "message_id", "stage", "category", "smtp_code", "attempt", "retry_in_s",
+    "duration_ms", "host", "port", "transport", "recipients", "problems", "alert", "count",
+)  # fmt: skip
+"""What an event may tell beside its message; none of them is an attribute that every LogRecord has."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class Redacts(Protocol):
+    """What reporting needs of `alertlog.redact.Redactor`."""
+
+    def text(self, text: str) -> str: ...
+
+
+class Reports(Protocol):
+    """Who takes events."""
+
+    def report(self, event: str, message: str, *, level: int | None = None, **fields: object) -> None: ...
+
+
+class Reporter:
+    """Reports events, without secrets. Safe to use from several threads and after a fork.
+
+    Args:
+        stream: the fallback stream; by default what `sys.stderr` is at the time.
+    """
+
+    def __init__(self, redactor: Redacts, clock: Clock, stream: TextIO | None = None) -> None:
+        self._redactor = redactor
+        self._clock = clock
+        self._stream = stream
+        # Taken now: logging.getLogger() waits for a lock that someone who waits for us may hold.
+        self._logger = logging.getLogger(LOGGER)
+        self._bypassing: list[int] = []  # process ids: a fork must not inherit another thread's bypass
+
+    def report(self, event: str, message: str, *, level: int | None = None, **fields: object) -> None:
+        """Report an event, without the fields that are None. Whatever a stream or a handler does, it returns.
+
+        Raises:
+            KeyError: no such event or field: an error in the program, on every call alike.
+        """
+        level = EVENTS[event].level if level is None else level
+        for name in fields:
+            if name not in FIELDS:
+                raise KeyError(name)
+        try:
+            self._deliver(self._record(event, level, message, fields))
+        except Exception as error:  # not even a diagnostic of a diagnostic may reach the program that logs
+            why = f"{event} can't be reported: {type(error).__name__}"
+            self._print(_json(event=event, logger=LOGGER, message=why))
+
+    @contextmanager
+    def bypassing(self) -> Iterator[None]:
+        """Meanwhile write to the fallback stream, without the locks of `logging`: who waits may hold one."""
+        process = os.getpid()
+        self._bypassing.append(process)
+        try:
+            yield
+        finally:
+            self._bypassing.remove(process)
+
+    def _record(self, event: str, level: int, message: str, fields: dict[str, object]) -> logging.LogRecord:
+        text = _UNPRINTABLE.sub(" ", f"{event}: {self._clean(message)}")
+        record = self._new_record(level, text)
+        record.created = self._clock.wall()
+        record.msecs = record.created % 1 * 1000
+        record.__dict__["event"] = event
+        for name, value in fields.items():
+            if value is not None:
+                record.__dict__[name] = self._plain(value, ())
+        return record
+
+    def _new_record(self, level: int, text: str) -> logging.LogRecord:
+        arguments: tuple[Any, ...] = (LOGGER, level, __file__, 0, text, (), None)
+        try:  # the program's own factory, whose fields its formats may need
+            return self._logger.makeRecord(*arguments)
+        except Exception:
+            return logging.LogRecord(*arguments)
+
+    def _deliver(self, record: logging.LogRecord) -> None:
+        logger, level = self._logger, record.levelno
+        if os.getpid() in self._bypassing or not _has_listener(logger):
+            if level >= (logger.level or logging.INFO):
+                self._print(_line(record))
+        elif level >= logger.getEffectiveLevel() and level > logging.root.manager.disable:
+            try:
+                logger.handle(record)
+            except Exception:  # the listener failed, so the event still has to be told
+                self._print(_line(record))
+
+    def _print(self, line: str) -> None:
+        """Write a line in one go, under no handler's lock; a stream that is broken or gone is no matter."""
+        stream = self._stream or sys.stderr
+        try:
+            stream.write(line)
+            stream.flush()
+        except Exception:  # there is nowhere left to say so
+            return
+
+    def _plain(self, value: object, around: tuple[int, ...]) -> Any:
+        """Return the value as JSON can show it (RFC 8259: no NaN, no circles), its texts without secrets."""
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return value if abs(value) < 2**63 else hex(value)
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)
+        if isinstance(value, (dict, list, tuple)) and id(value) not in around and len(around) < DEPTH:
+            around = (*around, id(value))
+            if isinstance(value, dict):
+                return {self._clean(name): self._plain(item, around) for name, item in value.items()}
+            return [self._plain(item, around) for item in value]
+        return self._clean(value)
+
+    def _clean(self, value: object) -> str:
+        try:
+            return self._redactor.text(value if type(value) is str else str(value))
+        except Exception as error:
+            return f"<{type(value).__name__}: {type(error).__name__} when it was shown>"
+
+
+def _has_listener(logger: logging.Logger) -> bool:
+    """Whether a record on this logger would reach a handler that takes it; asked without a lock."""
+    if logger.disabled:  # disable_existing_loggers of a dictConfig has done so
+        return False
+    place: logging.Logger | None = logger
+    while place is not None:
+        if any(getattr(type(handler), "alertlog_handler", False) is not True for handler in place.handlers):
+            return True
+        place = place.parent if place.propagate else None
+    return False
+
+
+def _line(record: logging.LogRecord) -> str:
+    told = {name: record.__dict__[name] for name in ("event", *FIELDS) if name in record.__dict__}
+    # A record of its own, because the program's factory may have put anything on the other one.
+    bare = logging.LogRecord(LOGGER, record.levelno, __file__, 0, record.getMessage(), (), None)
+    bare.__dict__.update(told, created=record.created)
+    try:
+        from pythonjsonlogger.json import JsonFormatter  # 38 ms, once
+
+        return f"{JsonFormatter(**JSON_FORMAT).format(bare)}\n"
+    except Exception:  # for one, the import fails while the interpreter shuts down
+        told["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(bare.created))
+        return _json(level=bare.levelname, logger=LOGGER, message=bare.getMessage(), **told)
+
+
+def _json(**fields: object) -> str:
+    return f"{json.dumps(fields)}\n"

@@ -1,0 +1,109 @@
+"""What is needed to act on an incident: its whole text, its details, where and when, the traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from alertlog.alert import Alert, Incident
+from alertlog.headers import squeezed, visible
+from alertlog.view import Section
+from alertlog.words import Words
+
+TEXT_LIMIT = 70_000
+"""Characters shown of a message, a formatter's text or a traceback."""
+SAMPLE_LIMIT = 2_000
+"""Characters shown of each further text of an incident."""
+VALUE_LIMIT = 5_000
+"""Characters shown of one extra or one fact."""
+NAME_LIMIT = 60
+"""Characters shown of an extra's name."""
+TITLE_LIMIT = 200
+"""Characters shown of a title, a host or an exception's line."""
+EXTRAS_LIMIT = 65
+
+
+def body_of(alert: Alert) -> str:
+    """Return the message, or the text of the user's own formatter, which stands for it and the traceback."""
+    return alert.text or alert.message
+
+
+def headline(text: str) -> str:
+    """Return the first line that says anything."""
+    lines = text[: TITLE_LIMIT * 10].splitlines()
+    return squeezed(next((line for line in lines if line.strip()), ""), TITLE_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """An incident laid out in one language."""
+
+    incident: Incident
+    service: str
+    words: Words
+
+    def sections(self) -> Iterator[Section]:
+        alert = self.incident.alert
+        problem = self._shown(alert.problem, VALUE_LIMIT)
+        yield from self._unless_empty("Trouble while the record was captured", problem)
+        if body_of(alert) != headline(body_of(alert)):  # else the title says it all
+            yield from self._unless_empty("Message", self._shown(body_of(alert), TEXT_LIMIT))
+        samples = self.incident.samples
+        yield from self._samples("Resolved", [sample for sample in samples if sample.resolved])
+        if alert.extras:
+            yield Section(self.words.say("Details"), rows=tuple(self._extras(alert)))
+        yield Section(self.words.say("Where and when"), rows=(*self._places(), *self._times()))
+        if not alert.text:
+            yield from self._unless_empty("Traceback", self._shown(alert.traceback.rstrip(), TEXT_LIMIT))
+        yield from self._samples("Also seen in this incident", [sample for sample in samples if not sample.resolved])
+
+    def _unless_empty(self, title: str, text: str) -> Iterator[Section]:
+        if text:
+            yield Section(self.words.say(title), text=text)
+
+    def _samples(self, title: str, samples: Iterable[Alert]) -> Iterator[Section]:
+        for sample in samples:
+            text = self._shown(body_of(sample), SAMPLE_LIMIT)
+            yield Section(self.words.say(title), (self.words.moment(sample.created),), text=text)
+
+    def _extras(self, alert: Alert) -> Iterator[tuple[str, str]]:
+        for name, value in alert.extras[:EXTRAS_LIMIT]:
+            yield squeezed(name, NAME_LIMIT), self._shown(value, VALUE_LIMIT)
+        left_out = len(alert.extras) - EXTRAS_LIMIT
+        if left_out > 0:
+            note = self.words.plural("{n} further extra left out", "{n} further extras left out", left_out)
+            yield "...", note
+
+    def _places(self) -> Iterator[tuple[str, str]]:
+        incident, alert, say = self.incident, self.incident.alert, self.words.say
+        process = f"{alert.process} ({alert.pid})" if alert.pid else alert.process
+        for label, value in (
+            (say("Service"), self.service),
+            (say("Kind"), incident.kind),
+            (say("Level"), f"{incident.levelname} ({incident.level})"),
+            (say("Logger"), alert.logger),
+            (say("Place in code"), _place(alert)),
+            (say("Host"), alert.host),
+            (say("Process"), process),
+            (say("Thread"), alert.thread),
+            (say("Task"), alert.task),
+        ):
+            if value:
+                yield label, squeezed(value, VALUE_LIMIT)
+
+    def _times(self) -> Iterator[tuple[str, str]]:
+        incident, words = self.incident, self.words
+        if incident.count == 1:
+            yield words.say("Time"), words.moment(incident.first)
+        else:
+            yield words.say("First"), words.moment(incident.first)
+            yield words.say("Last"), words.moment(incident.last)
+        yield words.say("Alerts"), words.number(incident.count)
+
+    def _shown(self, text: str, limit: int) -> str:
+        return visible(self.words.cut(text, limit))
+
+
+def _place(alert: Alert) -> str:
+    place = f"{alert.path}:{alert.line}" if alert.path else ""
+    return f"{place} ({alert.function})" if place and alert.function else place

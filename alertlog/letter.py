@@ -1,0 +1,183 @@
+"""From the draft of a mail to its bytes: subject, headers, and a text and an HTML part that say the same.
+
+A letter is 7-bit clean, needs no SMTP extension, and is the same bytes each time it is composed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from types import MappingProxyType
+
+from alertlog.alert import Alert, Draft
+from alertlog.evidence import headline
+from alertlog.headers import (
+    addresses,
+    cut_at_word,
+    list_id,
+    message_id,
+    one_line,
+    squeezed,
+    unstructured,
+    verbatim,
+)
+from alertlog.mailbox import Mailbox
+from alertlog.parts import alternatives
+from alertlog.report import counted, is_test, view_of
+from alertlog.words import Language, Words, local_time, words_in
+
+SUBJECT_LIMIT = 120
+"""Characters of a subject that holds anything from a record; the deployer's own text stays whole."""
+DEFAULT_SUBJECT = "[{service}] {levelname}: {summary}"
+
+_PLACEHOLDER = re.compile(r"\{([^{}]{1,200})\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail, ready to send.
+
+    Attributes:
+        message_id: as in its header, in angle brackets.
+        sender: the envelope's sender address.
+        content: the whole message, CRLF line ends, not dot-stuffed, ASCII only.
+    """
+
+    message_id: str
+    sender: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How the deployer wants letters to speak.
+
+    Attributes:
+        service: the name of what is being watched.
+        subject: the template of a subject, or "" for the default.
+        subjects: templates by kind, each used as it is but for its placeholders.
+        language: of the labels; subjects are never translated.
+    """
+
+    service: str
+    subject: str = ""
+    subjects: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    language: Language = "en"
+
+
+def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox]) -> Letter:
+    """Return the letter that tells what the draft holds; bounded work and size for any text in it."""
+    words = words_in(wording.language)
+    view = view_of(draft, wording.service, words)
+    identifier = message_id(draft.message_id)
+    subject = _subject(draft, wording, words)
+    head = "".join(_headers(draft, subject, wording, sender, recipients)).encode("ascii")
+    return Letter(identifier, sender.address, head + alternatives(view, identifier))
+
+
+def subject_of(alert: Alert, wording: Wording) -> str:
+    """Return the subject of an alert, one clean line: the user's own, else its kind's, else the general one.
+
+    A `{name}` in a template is replaced by the extra of that name, or by a field of the alert. Service and
+    level are no extra's to replace, so that no record disguises where it comes from. Other braces stay.
+    """
+    if own := squeezed(alert.subject, SUBJECT_LIMIT):
+        return own
+    template = wording.subjects.get(alert.kind) or wording.subject or DEFAULT_SUBJECT
+    values = _values(alert, wording.service)
+    return _filled(template, values) or _filled(DEFAULT_SUBJECT, values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        found = values.get(match[1])
+        return match[0] if found is None else squeezed(found, SUBJECT_LIMIT)
+
+    # One pass: braces in a value are never looked at again.
+    text, replaced = _PLACEHOLDER.subn(value, template)
+    return cut_at_word(one_line(text), SUBJECT_LIMIT) if replaced else one_line(text)
+
+
+def _values(alert: Alert, service: str) -> dict[str, str]:
+    return {
+        "kind": alert.kind,
+        "summary": headline(alert.message or alert.exception),
+        "message": alert.message,
+        "exception": alert.exception,
+        "logger": alert.logger,
+        "host": alert.host,
+        "pid": str(alert.pid),
+        "process": alert.process,
+        "thread": alert.thread,
+        "task": alert.task,
+        "path": alert.path,
+        "line": str(alert.line),
+        "function": alert.function,
+        "fingerprint": alert.fingerprint,
+        **dict(alert.extras),
+        "service": service,
+        "level": str(alert.level),
+        "levelname": alert.levelname,
+    }
+
+
+def _subject(draft: Draft, wording: Wording, words: Words) -> str:
+    if draft.reason == "digest":
+        return _digest_subject(draft, wording, words)
+    # The first alert's, in all mails of an incident: mail programs split a thread where the subject changes.
+    subject = subject_of(draft.incidents[0].alert, wording)
+    return cut_at_word(f"[test] {subject}", SUBJECT_LIMIT) if is_test(draft) else subject
+
+
+def _digest_subject(draft: Draft, wording: Wording, words: Words) -> str:
+    worst = [(incident, incident.alert) for incident in draft.incidents[:20]]
+    names = [incident.kind or headline(alert.message) or alert.logger for incident, alert in worst]
+    listed = ", ".join(dict.fromkeys(squeezed(name, 40) for name in names))
+    subject = f"[{squeezed(wording.service, 40)}] {counted(draft, words)}: {listed}"
+    return cut_at_word(subject, SUBJECT_LIMIT)
+
+
+def _headers(
+    draft: Draft, subject: str, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox]
+) -> Iterator[str]:
+    yield verbatim("Date", [format_datetime(local_time(draft.date))])
+    yield verbatim("Message-ID", [message_id(draft.message_id)])
+    yield addresses("From", [Mailbox(sender.address, sender.name or wording.service)])
+    yield addresses("To", recipients)
+    yield unstructured("Subject", subject)
+    yield from _thread(draft)
+    yield from _urgency(draft)
+    yield verbatim("List-Id", [list_id(wording.service, sender.address)])
+    yield verbatim("Auto-Submitted", ["auto-generated"])  # RFC 3834: no vacation notice in reply
+    yield verbatim("X-Auto-Response-Suppress", ["All"])  # the same for Exchange
+    yield from _figures(draft, wording.service)
+    yield verbatim("MIME-Version", ["1.0"])
+
+
+def _thread(draft: Draft) -> Iterator[str]:
+    root = draft.incidents[0].thread
+    if draft.reason != "digest" and root and root != draft.message_id:
+        yield verbatim("In-Reply-To", [message_id(root)])
+        yield verbatim("References", [message_id(root)])
+
+
+def _urgency(draft: Draft) -> Iterator[str]:
+    level = max(incident.level for incident in draft.incidents)
+    if draft.reason in ("closing", "resolved") or level < 40:
+        importance, priority = "normal", "3"
+    else:
+        importance, priority = "high", "1" if level >= 50 else "2"
+    yield verbatim("Importance", [importance])
+    yield verbatim("X-Priority", [priority])
+
+
+def _figures(draft: Draft, service: str) -> Iterator[str]:
+    kind = "digest" if draft.reason == "digest" else draft.incidents[0].kind
+    yield unstructured("X-Alertlog-Kind", squeezed(kind, SUBJECT_LIMIT))
+    yield unstructured("X-Alertlog-Service", squeezed(service, SUBJECT_LIMIT))
+    for incident in draft.incidents:
+        yield unstructured("X-Alertlog-Fingerprint", squeezed(incident.fingerprint, SUBJECT_LIMIT))
+    yield verbatim("X-Alertlog-Count", [str(draft.count)])
+    yield verbatim("X-Alertlog-Total", [str(draft.total)])

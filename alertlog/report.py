@@ -1,0 +1,155 @@
+"""From the draft of a mail to what it says: what broke, where, since when, how often; then the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from alertlog.alert import Alert, Draft, Incident, Reason
+from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, body_of, headline
+from alertlog.headers import squeezed
+from alertlog.view import Section, Tone, View
+from alertlog.words import Words
+
+_REASONS: Mapping[Reason, str] = {
+    "opening": "This is the first mail about this incident.",
+    "follow-up": "The incident goes on; this mail tells what is new since the last one.",
+    "closing": "This mail closes the incident and tells what no earlier one did.",
+    "resolved": "The program said that the trouble is over; the incident is closed.",
+    "digest": "Several incidents were due at once; this mail tells them together, worst first.",
+    "test": "An operator asked for this mail.",
+}
+_BADGES: Mapping[Reason, str] = {
+    "opening": "Alert",
+    "follow-up": "Reminder",
+    "closing": "Closing",
+    "resolved": "Resolved",
+    "digest": "Digest",
+    "test": "Test",
+}
+_TEST = "This is a test: nothing has happened. An operator sent it to see whether alerts arrive."
+
+
+def view_of(draft: Draft, service: str, words: Words) -> View:
+    """Return what the mail says, in the given language."""
+    teller = _Teller(squeezed(service, TITLE_LIMIT), words)
+    return teller.digest(draft) if draft.reason == "digest" else teller.incident(draft)
+
+
+def is_test(draft: Draft) -> bool:
+    return draft.reason == "test" or any(incident.alert.test for incident in draft.incidents)
+
+
+def counted(draft: Draft, words: Words) -> str:
+    """Return how many alerts of how many incidents a digest tells."""
+    alerts = words.plural("{n} alert", "{n} alerts", draft.count)
+    incidents = words.plural("{n} incident", "{n} incidents", len(draft.incidents))
+    return words.say("{alerts} in {incidents}", alerts=alerts, incidents=incidents)
+
+
+def tone_of(level: int) -> Tone:
+    if level >= 50:
+        return "critical"
+    if level >= 40:
+        return "error"
+    return "warning" if level >= 30 else "info"
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    service: str
+    words: Words
+
+    def incident(self, draft: Draft) -> View:
+        (incident,) = draft.incidents
+        alert, say = incident.alert, self.words.say
+        over = draft.reason == "resolved"
+        return View(
+            words=self.words,
+            tone="good" if over else tone_of(incident.level),
+            badge=f"{squeezed(incident.levelname, NAME_LIMIT)} · {say(_BADGES[draft.reason])}",
+            notices=(say(_TEST),) if is_test(draft) else (),
+            title=self._title(alert),
+            leads=tuple(self._leads(draft.reason, incident)),
+            sections=tuple(Evidence(incident, self.service, self.words).sections()),
+            footer=(*self._footer(draft, alert.host), self._fingerprint(incident)),
+        )
+
+    def digest(self, draft: Draft) -> View:
+        worst = max(incident.level for incident in draft.incidents)
+        first = min(incident.first for incident in draft.incidents)
+        last = max(incident.last for incident in draft.incidents)
+        return View(
+            words=self.words,
+            tone=tone_of(worst),
+            badge=self.words.say("Digest"),
+            notices=(),
+            title=counted(draft, self.words),
+            leads=(self.service, self.words.span(first, last)),
+            sections=tuple(self._entry(incident) for incident in draft.incidents),
+            footer=self._footer(draft, host=""),
+        )
+
+    def _entry(self, incident: Incident) -> Section:
+        alert = incident.alert
+        names = [incident.kind or alert.logger, alert.host, self._fingerprint(incident)]
+        return Section(
+            title=self._title(alert),
+            lines=(
+                self._news(incident),
+                self.words.span(incident.first, incident.last),
+                " · ".join(squeezed(name, NAME_LIMIT) for name in names if name),
+            ),
+            badge=squeezed(incident.levelname, NAME_LIMIT),
+            tone="good" if incident.resolved else tone_of(incident.level),
+        )
+
+    def _title(self, alert: Alert) -> str:
+        return headline(body_of(alert)) or headline(alert.exception) or self.words.say("(no message)")
+
+    def _leads(self, reason: Reason, incident: Incident) -> Iterator[str]:
+        alert = incident.alert
+        if alert.exception and alert.message and not alert.text:
+            yield squeezed(alert.exception, TITLE_LIMIT)
+        place = self._where(alert.host)
+        course = tuple(self._course(reason, incident))
+        # Whoever reads of an incident again knows where it is, and wants to hear how it went on.
+        yield from (place, *course) if reason in ("opening", "test") else (*course, place)
+
+    def _course(self, reason: Reason, incident: Incident) -> Iterator[str]:
+        if reason == "resolved":
+            lasted = self.words.duration(incident.last - incident.first)
+            yield self.words.say("Resolved after {duration}.", duration=lasted)
+        if incident.count > 1:
+            yield self._news(incident)
+        yield self.words.span(incident.first, incident.last)
+
+    def _news(self, incident: Incident) -> str:
+        """Return how many alerts are new, how many there were in all, and how fast they come."""
+        words = self.words
+        # Of n alerts, n - 1 came within the time from the first to the last.
+        rate = words.rate(incident.count - 1, incident.last - incident.first)
+        return ", ".join(filter(None, (*self._counts(incident), rate)))
+
+    def _counts(self, incident: Incident) -> tuple[str, ...]:
+        words = self.words
+        if not incident.accounted:
+            return (words.plural("{n} alert", "{n} alerts", incident.count),)
+        in_all = words.say("{n} in all", n=words.number(incident.count))
+        if not incident.untold:
+            return words.say("No further alert since the last mail"), in_all
+        more = "{n} more alert since the last mail", "{n} more alerts since the last mail"
+        return words.plural(*more, incident.untold), in_all
+
+    def _footer(self, draft: Draft, host: str) -> tuple[str, ...]:
+        say = self.words.say
+        return say(_REASONS[draft.reason]), say("Sent by alertlog for {where}", where=self._where(host))
+
+    def _fingerprint(self, incident: Incident) -> str:
+        fingerprint = squeezed(incident.fingerprint, NAME_LIMIT)
+        return self.words.say("Fingerprint: {fingerprint}", fingerprint=fingerprint)
+
+    def _where(self, host: str) -> str:
+        if not host:
+            return self.service
+        return self.words.say("{service} on {host}", service=self.service, host=squeezed(host, TITLE_LIMIT))

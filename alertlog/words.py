@@ -1,0 +1,232 @@
+"""What a letter says in English or in French, with dates and numbers as people there write them.
+
+The English text is the key of its translation, as in gettext. A template's own placeholders are filled in by
+`str.format`, which never looks into the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Literal
+
+Language = Literal["en", "fr"]
+
+_DASH = "\N{EN DASH}"
+_LONGEST = 3.2e9
+"""Seconds, a century: the longest duration that is written out."""
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_RATES = (
+    (1, "about {n} per second"),
+    (60, "about {n} per minute"),
+    (3_600, "about {n} per hour"),
+    (86_400, "about {n} per day"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One language.
+
+    Attributes:
+        language: its tag, for `lang` in HTML.
+        months: their names, January first.
+        first_day: how the first day of a month is written.
+        group: what stands between groups of three digits.
+        point: the decimal separator.
+        plural_from: the smallest number that takes the plural; in English nought does too.
+        catalogue: by English text, the text in this language.
+    """
+
+    language: Language
+    months: tuple[str, ...]
+    first_day: str
+    group: str
+    point: str
+    plural_from: int
+    catalogue: Mapping[str, str]
+
+    def say(self, text: str, **values: str) -> str:
+        """Return the text in this language, with its placeholders filled in."""
+        return self.catalogue.get(text, text).format(**values)
+
+    def plural(self, one: str, many: str, number: int) -> str:
+        """Return the form that goes with the number, which stands in it as `{n}`."""
+        singular = number == 1 or 0 <= number < self.plural_from
+        return self.say(one if singular else many, n=self.number(number))
+
+    def number(self, number: int) -> str:
+        return f"{number:,}".replace(",", self.group)
+
+    def moment(self, seconds: float) -> str:
+        """Return a date and time with the machine's time zone; `seconds` is a Unix time."""
+        when = local_time(seconds)
+        return f"{self._day(when)} {when:%H:%M:%S} {when.tzname()}"
+
+    def span(self, first: float, last: float) -> str:
+        """Return two moments, the day and the time zone only once where they are the same."""
+        begin, end = local_time(first), local_time(last)
+        if begin == end:
+            return self.moment(first)
+        if (begin.date(), begin.utcoffset()) != (end.date(), end.utcoffset()):
+            return f"{self.moment(first)} {_DASH} {self.moment(last)}"
+        return f"{self._day(begin)} {begin:%H:%M:%S} {_DASH} {end:%H:%M:%S} {end.tzname()}"
+
+    def _day(self, when: datetime) -> str:
+        day = self.first_day if when.day == 1 else str(when.day)
+        return f"{day} {self.months[when.month - 1]} {when.year}"
+
+    def duration(self, seconds: float) -> str:
+        """Return the two largest units of it, such as `2 h 5 min`."""
+        left = round(min(max(0.0, seconds), _LONGEST))
+        parts: list[tuple[int, str]] = []
+        for size, unit in _UNITS:
+            amount, left = divmod(left, size)
+            if amount or parts:
+                parts.append((amount, unit))
+        shown = [f"{self.number(amount)} {self.say(unit)}" for amount, unit in parts[:2] if amount]
+        return " ".join(shown) or f"0 {self.say('s')}"
+
+    def rate(self, number: int, seconds: float) -> str:
+        """Return how often `number` events came within `seconds`: `about 12 per minute`, or "" if few."""
+        if number < 2 or not 1 <= seconds <= _LONGEST:
+            return ""
+        size, text = next((unit for unit in _RATES if number * unit[0] >= seconds), _RATES[-1])
+        value = number * size / seconds
+        return self.say(text, n=self.number(round(value)) if value >= 10 else self._decimal(value))
+
+    def _decimal(self, value: float) -> str:
+        return f"{value:.1f}".removesuffix(".0").replace(".", self.point)
+
+    def cut(self, text: str, limit: int) -> str:
+        """Return the text, or its two ends, `limit` characters in all, with a note of what is left out."""
+        if len(text) <= limit:
+            return text
+        head = limit // 2
+        tail = limit - head
+        left_out, size = self.number(len(text) - limit), self.number(len(text))
+        note = self.say("[... {n} of {size} characters left out ...]", n=left_out, size=size)
+        return f"{text[:head]}\n{note}\n{text[-tail:]}"
+
+
+def local_time(seconds: float) -> datetime:
+    """Return a Unix time in the machine's time zone; what no calendar holds becomes the epoch."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+_FRENCH = {
+    "d": "j",
+    "h": "h",
+    "min": "min",
+    "s": "s",
+    "about {n} per second": "environ {n} par seconde",
+    "about {n} per minute": "environ {n} par minute",
+    "about {n} per hour": "environ {n} par heure",
+    "about {n} per day": "environ {n} par jour",
+    "[... {n} of {size} characters left out ...]": "[... {n} caractères omis sur {size} ...]",
+    "{service} on {host}": "{service} sur {host}",
+    "{n} alert": "{n} alerte",
+    "{n} alerts": "{n} alertes",
+    "{n} incident": "{n} incident",
+    "{n} incidents": "{n} incidents",
+    "{alerts} in {incidents}": "{alerts} dans {incidents}",
+    "No further alert since the last mail": "Aucune autre alerte depuis le dernier courriel",
+    "{n} more alert since the last mail": "{n} alerte de plus depuis le dernier courriel",
+    "{n} more alerts since the last mail": "{n} alertes de plus depuis le dernier courriel",
+    "{n} in all": "{n} en tout",
+    "Resolved after {duration}.": "Résolu après {duration}.",
+    "Resolved": "Résolu",
+    "Reminder": "Rappel",
+    "Closing": "Clôture",
+    "Digest": "Récapitulatif",
+    "Test": "Essai",
+    "Alert": "Alerte",
+    "This is a test: nothing has happened. An operator sent it to see whether alerts arrive.": (
+        "Ceci est un essai : il ne s'est rien passé. Un opérateur l'a envoyé pour vérifier les alertes."
+    ),
+    "Message": "Message",
+    "Details": "Détails",
+    "Where and when": "Où et quand",
+    "Traceback": "Pile d'appels",
+    "Also seen in this incident": "Vu aussi dans cet incident",
+    "Trouble while the record was captured": "Problème lors de la capture de l'enregistrement",
+    "(no message)": "(sans message)",
+    "Service": "Service",
+    "Kind": "Type",
+    "Level": "Niveau",
+    "Logger": "Logger",
+    "Place in code": "Dans le code",
+    "Host": "Machine",
+    "Process": "Processus",
+    "Thread": "Thread",
+    "Task": "Tâche",
+    "Time": "Heure",
+    "First": "Première",
+    "Last": "Dernière",
+    "Alerts": "Alertes",
+    "{n} further extra left out": "{n} autre champ omis",
+    "{n} further extras left out": "{n} autres champs omis",
+    "{n} further section is in the text part of this mail only.": (
+        "{n} autre section ne figure que dans la partie texte de ce courriel."
+    ),
+    "{n} further sections are in the text part of this mail only.": (
+        "{n} autres sections ne figurent que dans la partie texte de ce courriel."
+    ),
+    "This is the first mail about this incident.": "C'est le premier courriel au sujet de cet incident.",
+    "The incident goes on; this mail tells what is new since the last one.": (
+        "L'incident continue ; ce courriel dit ce qui est nouveau depuis le précédent."
+    ),
+    "This mail closes the incident and tells what no earlier one did.": (
+        "Ce courriel clôt l'incident et dit ce qu'aucun autre n'a encore dit."
+    ),
+    "The program said that the trouble is over; the incident is closed.": (
+        "Le programme a signalé la fin du problème ; l'incident est clos."
+    ),
+    "Several incidents were due at once; this mail tells them together, worst first.": (
+        "Plusieurs incidents étaient à signaler en même temps ; ce courriel les réunit, le pire d'abord."
+    ),
+    "An operator asked for this mail.": "Un opérateur a demandé ce courriel.",
+    "Fingerprint: {fingerprint}": "Empreinte : {fingerprint}",
+    "Sent by alertlog for {where}": "Envoyé par alertlog pour {where}",
+}
+
+
+def _typeset(french: str) -> str:
+    """Return the text with its high punctuation tied to the word before: no line begins with a colon."""
+    return french.replace(" :", "\N{NO-BREAK SPACE}:").replace(" ;", "\N{NARROW NO-BREAK SPACE};")
+
+
+ENGLISH = Words(
+    "en",
+    (
+        *("January", "February", "March", "April", "May", "June", "July"),
+        *("August", "September", "October", "November", "December"),
+    ),
+    first_day="1",
+    group=",",
+    point=".",
+    plural_from=0,
+    catalogue=MappingProxyType({}),
+)
+FRENCH = Words(
+    "fr",
+    (
+        *("janvier", "février", "mars", "avril", "mai", "juin", "juillet"),
+        *("août", "septembre", "octobre", "novembre", "décembre"),
+    ),
+    first_day="1er",
+    group="\N{NARROW NO-BREAK SPACE}",
+    point=",",
+    plural_from=2,
+    catalogue=MappingProxyType({english: _typeset(french) for english, french in _FRENCH.items()}),
+)
+_LANGUAGES = MappingProxyType({"en": ENGLISH, "fr": FRENCH})
+
+
+def words_in(language: Language) -> Words:
+    return _LANGUAGES[language]

@@ -1,0 +1,162 @@
+"""Both languages are complete, and write numbers and times as people do."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import string
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from alertlog import evidence, report, view, words
+from alertlog.words import ENGLISH, FRENCH, words_in
+from tests.letters import MOMENT, in_paris
+
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+SAYS = {"say", "plural", "_unless_empty", "_samples"}
+
+
+@pytest.fixture(autouse=True)
+def paris() -> Iterator[None]:
+    with in_paris():
+        yield
+
+
+def constants(module: ModuleType) -> set[str]:
+    tree = ast.parse(inspect.getsource(module))
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def said(module: ModuleType) -> set[str]:
+    """Return the literal texts that a module asks to be said, and those with a number, whoever says them."""
+    tree = ast.parse(inspect.getsource(module))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    asked = {
+        argument.value
+        for call in calls
+        if isinstance(call.func, ast.Attribute | ast.Name)
+        and (call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id) in SAYS
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    }
+    return asked | {text for text in constants(module) if "{n}" in text}
+
+
+def test_every_english_text_has_a_french_one() -> None:
+    texts = {text for module in (view, evidence, report) for text in said(module)}
+    texts |= set(report._REASONS.values()) | set(report._BADGES.values()) | {report._TEST}
+    texts |= {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
+    assert texts <= set(FRENCH.catalogue)
+
+
+def test_no_french_text_is_left_of_an_english_one_that_went() -> None:
+    source = {text for module in (view, evidence, report, words) for text in constants(module)}
+    elsewhere = {text for module in (view, evidence, report) for text in constants(module)}
+    fixed = {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
+    assert [text for text in FRENCH.catalogue if text not in elsewhere | fixed and "characters" not in text] == []
+    assert set(FRENCH.catalogue) <= source
+
+
+def test_both_languages_have_the_same_placeholders() -> None:
+    def names(text: str) -> set[str | None]:
+        return {name for _literal, name, _spec, _conversion in string.Formatter().parse(text)} - {None}
+
+    assert [text for text, french in FRENCH.catalogue.items() if names(text) != names(french)] == []
+
+
+def test_french_punctuation_is_tied_to_its_word() -> None:
+    assert [french for french in FRENCH.catalogue.values() if " :" in french or " ;" in french] == []
+    assert FRENCH.say("Fingerprint: {fingerprint}", fingerprint="1") == "Empreinte\N{NO-BREAK SPACE}: 1"
+
+
+def test_values_are_never_filled_in_again() -> None:
+    assert ENGLISH.say("Fingerprint: {fingerprint}", fingerprint="{n} {0.x}") == "Fingerprint: {n} {0.x}"
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "french"),
+    [(0, "0", "0"), (999, "999", "999"), (1_234_567, "1,234,567", f"1{NARROW}234{NARROW}567")],
+)
+def test_numbers_are_grouped_by_three(number: int, english: str, french: str) -> None:
+    assert (ENGLISH.number(number), FRENCH.number(number)) == (english, french)
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "french"),
+    [(0, "0 alerts", "0 alerte"), (1, "1 alert", "1 alerte"), (2, "2 alerts", "2 alertes")],
+)
+def test_each_language_has_its_own_plural(number: int, english: str, french: str) -> None:
+    forms = "{n} alert", "{n} alerts"
+    assert (ENGLISH.plural(*forms, number), FRENCH.plural(*forms, number)) == (english, french)
+
+
+def test_a_moment_has_its_time_zone() -> None:
+    assert ENGLISH.moment(MOMENT) == "25 November 2026 03:12:07 CET"
+    assert FRENCH.moment(MOMENT) == "25 novembre 2026 03:12:07 CET"
+    assert FRENCH.moment(MOMENT + 6 * 86_400) == "1er décembre 2026 03:12:07 CET"
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1e300, 1e18])
+def test_a_moment_that_no_calendar_holds_is_shown_as_the_epoch(seconds: float) -> None:
+    assert ENGLISH.moment(seconds) == "1 January 1970 00:00:00 UTC"
+
+
+def test_a_span_names_day_and_zone_once_where_they_are_the_same() -> None:
+    summer_ends = 1_792_889_999.0
+    assert ENGLISH.span(MOMENT, MOMENT) == "25 November 2026 03:12:07 CET"
+    assert ENGLISH.span(MOMENT, MOMENT + 60) == "25 November 2026 03:12:07 \N{EN DASH} 03:13:07 CET"
+    assert ENGLISH.span(MOMENT, MOMENT + 86_400) == (
+        "25 November 2026 03:12:07 CET \N{EN DASH} 26 November 2026 03:12:07 CET"
+    )
+    assert ENGLISH.span(summer_ends, summer_ends + 1) == (
+        "25 October 2026 02:59:59 CEST \N{EN DASH} 25 October 2026 02:00:00 CET"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "french"),
+    [
+        (-5, "0 s", "0 s"),
+        (float("nan"), "0 s", "0 s"),
+        (59, "59 s", "59 s"),
+        (60, "1 min", "1 min"),
+        (7_500, "2 h 5 min", "2 h 5 min"),
+        (3_605, "1 h", "1 h"),
+        (187_200, "2 d 4 h", "2 j 4 h"),
+        (1e300, "37,037 d", f"37{NARROW}037 j"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, english: str, french: str) -> None:
+    assert ENGLISH.duration(seconds).startswith(english)
+    assert FRENCH.duration(seconds).startswith(french)
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds", "french"),
+    [
+        (1, 60, ""),
+        (5, 0.5, ""),
+        (5, float("nan"), ""),
+        (5, float("inf"), ""),
+        (50_000, 10, f"environ 5{NARROW}000 par seconde"),
+        (5, 2, "environ 2,5 par seconde"),
+        (37, 190, "environ 12 par minute"),
+        (2, 3_600, "environ 2 par heure"),
+        (3, 86_400 * 2, "environ 1,5 par jour"),
+        (2, 86_400 * 20, "environ 0,1 par jour"),
+    ],
+)
+def test_a_rate_uses_the_unit_in_which_it_is_a_handy_number(number: int, seconds: float, french: str) -> None:
+    assert FRENCH.rate(number, seconds) == french
+
+
+def test_what_is_cut_keeps_both_ends_and_says_how_much_is_gone() -> None:
+    assert ENGLISH.cut("abcdef", 6) == "abcdef"
+    assert ENGLISH.cut("ab" + "-" * 2_000 + "yz", 4) == "ab\n[... 2,000 of 2,004 characters left out ...]\nyz"
+
+
+def test_a_language_is_found_by_its_tag() -> None:
+    assert words_in("en") is ENGLISH
+    assert words_in("fr") is FRENCH

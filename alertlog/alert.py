@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 Reason = Literal["opening", "follow-up", "closing", "resolved", "digest", "test"]
 """Why a mail exists."""
+
+Line = tuple[float, str, str, str]
+"""One record that came before an alert: Unix time in seconds, level, logger, text."""
 
 
 class Alert(NamedTuple):
@@ -31,6 +35,7 @@ class Alert(NamedTuple):
         problem: what went wrong while the record was being captured, or "".
         resolved: True if this alert says that the trouble is over.
         test: True for an operator's test; it is outside all windows and caps.
+        context: what the same task logged before it, oldest first.
 
     A tuple by name, unlike its neighbours: the thread that logs makes one for each new alert, and a frozen dataclass
     of so many fields takes five times as long to make and has to be unpacked for JSON.
@@ -59,6 +64,7 @@ class Alert(NamedTuple):
     problem: str = ""
     resolved: bool = False
     test: bool = False
+    context: tuple[Line, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -66,8 +72,8 @@ class Alert(NamedTuple):
         return next((line.strip() for line in self.message.splitlines() if line.strip()), "")
 
     def to_dict(self) -> dict[str, Any]:
-        """What is not empty, by name: for an event that has to carry the alert itself."""
-        named = {**self._asdict(), "extras": dict(self.extras)}
+        """What is not empty, by name: for an event that has to carry the alert itself, not what came before it."""
+        named = {**self._asdict(), "extras": dict(self.extras), "context": None}
         return {name: value for name, value in named.items() if value}
 
     @classmethod
@@ -75,11 +81,21 @@ class Alert(NamedTuple):
         """Return what the fields say, in their order, as JSON has them.
 
         Raises:
-            TypeError: there are too few or too many, or the extras are no list.
-            ValueError: an extra is no pair.
+            TypeError: there are too few or too many, or one is of another kind.
+            ValueError: an extra is no pair, or a line of the context has not four parts.
         """
+        if not all(map(isinstance, row, _ALERT_KINDS)):
+            raise TypeError("a field is of another kind")
         alert = cls(*row)
-        return alert._replace(extras=tuple([(str(name), str(value)) for name, value in alert.extras]))
+        return alert._replace(
+            extras=tuple([(str(name), str(value)) for name, value in alert.extras]),
+            context=tuple([(float(when), str(level), str(by), str(text)) for when, level, by, text in alert.context]),
+        )
+
+
+_DEFAULTS = list(Alert._field_defaults.values())[1:-1]
+_ALERT_KINDS: tuple[Any, ...] = (str, str, int, str, str, str, (float, int), list, *map(type, _DEFAULTS), list)
+"""What JSON has of each field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +124,13 @@ class Tally:
 
     @classmethod
     def from_json(cls, data: bytes) -> Tally:
-        """Raises ValueError, TypeError or KeyError if the data is not what `to_json` writes."""
+        """Raises ValueError, TypeError or KeyError if the data is not what `to_json` writes.
+
+        An outbox that took in half an alert would fail at it again each time that it is read.
+        """
         count, first, last, alert = json.loads(data)
+        if type(count) is not int or count < 0 or not (isfinite(first) and isfinite(last)):
+            raise ValueError("a count or a time is none")
         return cls(Alert.from_list(alert), count, first, last)
 
 

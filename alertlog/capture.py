@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import re
-import reprlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from types import TracebackType
 from typing import Any, Protocol
 
-from alertlog.alert import Alert
+from alertlog.alert import Alert, Line
 from alertlog.traces import exception_line, links, traceback_text
+from alertlog.values import cut, moment, sized, text_of
+
+__all__ = ["Redacts", "alert_kind", "cut", "fingerprint", "shape", "snapshot", "stub", "text_of"]
 
 MESSAGE_LIMIT = 65_536
 """Characters kept of a message, a formatter's text or a traceback."""
@@ -27,8 +30,10 @@ NAME_LIMIT = 200
 EXTRAS_LIMIT = 64
 """Extras kept of one record."""
 
+_LARGEST = 2**63 - 1
 _SLACK = 1_024  # Redact before the last cut: half a secret left by a first one would not be known again.
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+# Not makeLogRecord(), which calls the program's own record factory: what that adds is an extra, and it may raise.
+_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
 _OWN = frozenset({"alert", "alert_key", "resolved"})
 _NOT_EXTRAS = _STANDARD | _OWN
 
@@ -69,7 +74,8 @@ def fingerprint(record: logging.LogRecord) -> str:
     try:
         parts = "\x1f".join(_identity(record))
     except Exception as error:
-        parts = f"unreadable\x1f{record.name}\x1f{record.lineno}\x1f{type(error).__name__}"
+        place = text_of((record.name, record.lineno), NAME_LIMIT)
+        parts = f"unreadable\x1f{place}\x1f{type(error).__name__}"
     return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
@@ -79,7 +85,7 @@ def _identity(record: logging.LogRecord) -> list[str]:
         return ["kind", kind, text_of(record.__dict__.get("alert_key", ""), NAME_LIMIT)]
     parts = [record.name, str(record.levelno), _template(record)]
     if record.exc_info:
-        parts.extend(_raised(record.exc_info[1]))
+        parts.extend(_raised(exception_of(record)))
     return parts
 
 
@@ -98,12 +104,11 @@ def shape(text: str) -> str:
 
 
 def _raised(value: BaseException | None) -> Iterator[str]:
-    if isinstance(value, BaseException):
-        for link, _joint in islice(links(value), 5):
-            yield type(link).__qualname__
-            yield _place(link.__traceback__)
-            if isinstance(link, BaseExceptionGroup):
-                yield from (type(member).__qualname__ for member in link.exceptions[:5])
+    for link, _joint in islice(links(value), 5) if value else ():
+        yield type(link).__qualname__
+        yield _place(link.__traceback__)
+        if isinstance(link, BaseExceptionGroup):
+            yield from (type(member).__qualname__ for member in link.exceptions[:5])
 
 
 def _place(trace: TracebackType | None) -> str:
@@ -123,6 +128,7 @@ def snapshot(
     text: str = "",
     subject: str = "",
     problem: str = "",
+    context: tuple[Line, ...] = (),
 ) -> Alert:
     """Take what a mail will need from a record: everything as text, redacted, cut to size. Never raises.
 
@@ -130,10 +136,11 @@ def snapshot(
         text: what the user's own formatter made of it, if there is one.
         subject: what the user's own `getSubject` made of it.
         problem: what already went wrong with it.
+        context: what came before it, redacted and cut to size already.
     """
     fields = record.__dict__
-    message, failure = _message(record)
-    value = record.exc_info[1] if record.exc_info else None
+    message, failure = message_of(record)
+    value = exception_of(record)
     return Alert(
         fingerprint=fingerprint,
         kind=alert_kind(record) or "",
@@ -141,11 +148,11 @@ def snapshot(
         levelname=text_of(record.levelname, NAME_LIMIT),
         logger=text_of(record.name, NAME_LIMIT),
         message=_clean(message, MESSAGE_LIMIT, redactor),
-        created=float(record.created),
+        created=moment(record.created, time.time()),
         extras=_extras(fields, redactor),
         text=_clean(text, MESSAGE_LIMIT, redactor),
         subject=_clean(subject, NAME_LIMIT * 5, redactor),
-        exception=_clean(_named(value), NAME_LIMIT * 5, redactor),
+        exception=_clean(exception_line(value) if value else "", NAME_LIMIT * 5, redactor),
         traceback=_clean(_traceback(record, value), MESSAGE_LIMIT, redactor),
         path=text_of(record.pathname, EXTRA_LIMIT),
         line=_number(record.lineno),
@@ -157,89 +164,88 @@ def snapshot(
         task=text_of(fields.get("taskName") or "", NAME_LIMIT),
         problem=_clean(f"{problem}; {failure}" if problem and failure else problem or failure, EXTRA_LIMIT, redactor),
         resolved=fields.get("resolved") is True,
+        context=context,
     )
 
 
-def stub(record: logging.LogRecord, fingerprint: str, error: BaseException) -> Alert:
-    """Return the least that can be said of a record that `snapshot` could not take, and why."""
+def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, redactor: Redacts | None = None) -> Alert:
+    """Return the least that can be said of a record that `snapshot` could not take, and why.
+
+    Raises:
+        Exception: what the redactor raises; what it has not seen must not get into a journal.
+    """
+    clean = redactor.text if redactor else str
     return Alert(
         fingerprint=fingerprint,
         kind="",
         level=_number(record.levelno) or logging.CRITICAL,
         levelname=text_of(record.levelname, NAME_LIMIT),
         logger=text_of(record.name, NAME_LIMIT),
-        message=text_of(record.msg, MESSAGE_LIMIT),
+        message=clean(text_of(record.msg, MESSAGE_LIMIT)),
         created=time.time(),
-        problem=f"the record could not be captured: {exception_line(error)}",
+        problem=clean(f"the record could not be captured: {exception_line(error)}"),
     )
 
 
-def _message(record: logging.LogRecord) -> tuple[str, str]:
+def message_of(record: logging.LogRecord) -> tuple[str, str]:
+    """Return a record's text and, where it has to be its raw parts, why. Never raises."""
     try:
-        return record.getMessage(), ""
+        message: Any = record.getMessage()  # a program's own kind of record may return anything
+        return (message if type(message) is str else sized(message, MESSAGE_LIMIT)[0]), ""
     except Exception as error:
-        raw = (
-            f"{text_of(record.msg, MESSAGE_LIMIT)} {_bounded(record.args)}"
-            if record.args
-            else text_of(record.msg, MESSAGE_LIMIT)
-        )
-        return raw, f"the message could not be formatted: {exception_line(error)}"
+        raw = [sized(part, MESSAGE_LIMIT)[0] for part in (record.msg, record.args or "")]
+        return " ".join(raw).rstrip(), f"the message could not be formatted: {exception_line(error)}"
 
 
-def _named(value: BaseException | None) -> str:
-    return exception_line(value) if isinstance(value, BaseException) else ""
+def exception_of(record: logging.LogRecord) -> BaseException | None:
+    """Return the exception that a record was logged with."""
+    info: Any = record.exc_info  # a record that was rebuilt from what another process sent may have anything there
+    value = info[1] if isinstance(info, tuple) and len(info) > 1 else info
+    return value if isinstance(value, BaseException) else None
 
 
 def _traceback(record: logging.LogRecord, value: BaseException | None) -> str:
-    if isinstance(value, BaseException):
-        text = traceback_text(value)
-    else:
-        text = text_of(record.exc_text, MESSAGE_LIMIT + _SLACK) if record.exc_text else ""
-    return f"{text}\n{record.stack_info}".lstrip("\n") if record.stack_info else text
+    if value is None and not record.exc_text and not record.stack_info:
+        return ""
+    try:
+        text = traceback_text(value) if value else sized(record.exc_text or "", MESSAGE_LIMIT)[0]
+    except Exception as error:
+        text = f"the traceback could not be formatted: {exception_line(error)}"
+    stack = sized(record.stack_info or "", MESSAGE_LIMIT)[0]
+    return f"{text}\n{stack}".strip("\n") if stack else text
 
 
 def _extras(fields: dict[str, Any], redactor: Redacts) -> tuple[tuple[str, str], ...]:
-    names = [name for name in fields if name not in _NOT_EXTRAS]
-    extras = [(text_of(name, NAME_LIMIT), text_of(fields[name], EXTRA_LIMIT + _SLACK)) for name in names[:EXTRAS_LIMIT]]
+    names = [name for name in list(fields) if name not in _NOT_EXTRAS]
+    extras = [_extra(text_of(name, NAME_LIMIT), fields[name], redactor) for name in names[:EXTRAS_LIMIT]]
     if len(names) > EXTRAS_LIMIT:
         extras.append(("...", f"{len(names) - EXTRAS_LIMIT:,} further extras are left out"))
-    return tuple([(name, cut(redactor.extra(name, value), EXTRA_LIMIT)) for name, value in extras])
+    return tuple(extras)
+
+
+def _extra(name: str, value: object, redactor: Redacts) -> tuple[str, str]:
+    if type(value) is str and len(value) <= EXTRA_LIMIT:  # most are, and a new alert is to be quick
+        return name, cut(redactor.extra(name, value), EXTRA_LIMIT)
+    text, size = sized(value, EXTRA_LIMIT + _SLACK)
+    return name, _cut_clean(text, EXTRA_LIMIT, partial(redactor.extra, name), size)
 
 
 def _clean(text: str, limit: int, redactor: Redacts) -> str:
-    return cut(redactor.text(cut(text, limit + _SLACK)), limit) if text else ""
+    if len(text) <= limit:
+        return cut(redactor.text(text), limit) if text else ""
+    return _cut_clean(text, limit, redactor.text, f"{len(text):,} characters")
 
 
-def text_of(value: object, limit: int) -> str:
-    """Return a value as text of at most `limit` characters and a note; where its `str()` raises, say so."""
-    if type(value) is str:
-        return value if len(value) <= limit else cut(value, limit)
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return cut(_bounded(value), limit)
-    try:
-        text = str(value)
-    except Exception as error:
-        text = f"<{type(value).__qualname__}: str() raised {type(error).__name__}>"
-    return cut(text, limit)
-
-
-def _bounded(value: object) -> str:
-    try:
-        return _REPR.repr(value)
-    except Exception as error:
-        return f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"
-
-
-def cut(text: str, limit: int) -> str:
-    """Return the text, or its first `limit` characters with a note of the original size."""
-    return text if len(text) <= limit else f"{text[:limit]} [... cut, {len(text):,} characters in all]"
+def _cut_clean(text: str, limit: int, redact: Callable[[str], str], size: str) -> str:
+    """Redact, then cut. Of what had to be cut before, the end goes as well: it may be half a secret."""
+    if len(text) <= limit + _SLACK:
+        return cut(redact(text), limit, size)
+    clean = redact(text[: limit + _SLACK])
+    return f"{clean[: min(limit, max(0, len(clean) - _SLACK))]} [... cut, {size} in all]"
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel = 6
-_REPR.maxdict = _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = _REPR.maxfrozenset = 50
-_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 1_000
+    """Return a number as a database can keep it (64 bits), 0 for what is none."""
+    if type(value) is int and -_LARGEST <= value <= _LARGEST:
+        return value
+    return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else 0

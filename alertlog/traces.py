@@ -24,6 +24,8 @@ GROUP_MEMBERS = 10
 GROUP_DEPTH = 4
 MEMBER_TEXT = 20_000
 """Characters shown of one exception's own text."""
+WHOLE_TEXT = 500_000
+"""Characters after which no more is made: groups of chains of groups multiply."""
 
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -42,15 +44,27 @@ def exception_line(value: BaseException) -> str:
 def own_text(value: BaseException) -> str:
     """Return `str(value)` cut to size; where that raises, say so."""
     try:
-        text = str(value)
+        text = str.__str__(str(value))  # which may return a subclass of str, with methods of its own
     except Exception as error:
         return f"<str() raised {type(error).__name__}>"
-    return text if len(text) <= MEMBER_TEXT else f"{text[:MEMBER_TEXT]} [... {len(text):,} characters]"
+    if len(text) <= MEMBER_TEXT:
+        return text
+    # Between two words, if there are any: what is redacted later must not know half a secret only.
+    end = text.rfind(" ", MEMBER_TEXT - 1_000, MEMBER_TEXT)
+    return f"{text[: end if end > 0 else MEMBER_TEXT]} [... {len(text):,} characters]"
 
 
 def traceback_text(value: BaseException) -> str:
     """Return the formatted traceback of an exception and of those that led to it, innermost cause first."""
-    return "".join(_chain_lines(value, depth=0))
+    lines: list[str] = []
+    size = 0
+    for line in _chain_lines(value, depth=0):
+        lines.append(line)
+        size += len(line)
+        if size > WHOLE_TEXT:
+            lines.append("[what comes after this is left out]\n")
+            break
+    return "".join(lines)
 
 
 def links(value: BaseException) -> Iterator[tuple[BaseException, str]]:

@@ -1,0 +1,202 @@
+"""What the caller's thread touches: the journal, and the incidents that are open here.
+
+There is no lock: a signal handler that logs or flushes may interrupt this at any point, and at exit a daemon thread
+stops for ever wherever it happens to be. A repeat of an incident that is open here costs a look-up and a mark in a
+deque, whose `append` and `pop` are atomic; whoever pops a mark accounts for it. The courier does so within a second,
+and writes the counts to the journal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from alertlog.alert import Alert, Tally
+from alertlog.clock import Clock
+from alertlog.errors import JournalError
+from alertlog.journal import Journal, journal_paths
+from alertlog.values import moment
+
+OPEN_FOR = 5.0
+"""Seconds that an incident counts as open here without asking the outbox; then the next alert is written whole."""
+OPEN_LIMIT = 1_000
+"""Incidents known as open at once."""
+JOURNAL_LIMIT = 1024 * 1024
+"""Bytes after which a new journal is begun, so that the old one can be removed once it is read."""
+MARKS_LIMIT = 4_096
+"""Repeats of one incident that may wait for the courier; the thread that brings more writes the count itself."""
+MEMORY_LIMIT = 10_000
+"""Alerts kept in memory where no journal can be written; each was printed whole in an event."""
+
+Unwritable = Callable[[Alert, JournalError], None]
+
+
+class _Open:
+    """An incident as this process knows it: its last whole alert, and a mark for each repeat not yet written."""
+
+    __slots__ = ("alert", "first", "last", "marks", "until")
+
+    def __init__(self, alert: Alert, until: float) -> None:
+        self.alert = alert
+        self.until = until
+        self.marks: deque[None] = deque()
+        self.first = self.last = alert.created
+
+    def take_back(self) -> bool:
+        """Return whether there was a mark left to take back; otherwise somebody has accounted for them all."""
+        try:
+            self.marks.pop()
+        except IndexError:
+            return False
+        return True
+
+    def take_all(self) -> int:
+        """Return how many marks there are, and take them."""
+        return sum(1 for _ in range(len(self.marks)) if self.take_back())
+
+
+class Intake:
+    """Accepts alerts for one handler of this process."""
+
+    def __init__(self, outbox: Path | None, key: str, clock: Clock, unwritable: Unwritable) -> None:
+        """Opens nothing yet.
+
+        Args:
+            outbox: the file that journals lie beside; None where there is no place for one.
+            unwritable: called for each alert that only memory holds, before `add` returns.
+        """
+        self._outbox = outbox
+        self._key = key
+        self._clock = clock
+        self._unwritable = unwritable
+        self.forget()
+
+    def forget(self) -> None:
+        """In a forked child, or at the beginning: counts, memory and journal are the parent's business."""
+        self.journal: Journal | None = None
+        self.retired: deque[Journal] = deque()
+        self.memory: deque[Tally] = deque(maxlen=MEMORY_LIMIT)
+        self._open: dict[str, _Open] = {}
+        self._closed: deque[_Open] = deque()
+        self._counting = True
+
+    def repeat(self, fingerprint: str, level: int, when: float) -> bool:
+        """Count a repeat of an incident that is open here; return False if it is not, or its level rises."""
+        known = self._open.get(fingerprint)
+        if known is None or known.until < self._clock.monotonic() or level > known.alert.level:
+            return False
+        if not known.marks:
+            known.first = when
+        known.last = when
+        known.marks.append(None)
+        if self._open.get(fingerprint) is not known:  # closed meanwhile, and perhaps already written for the last time
+            return not known.take_back()
+        if len(known.marks) > MARKS_LIMIT:
+            self._write_repeats(known)
+        return True
+
+    def add(self, alert: Alert) -> None:
+        """Accept a whole alert: one write to the journal or, where that fails, memory."""
+        if alert.resolved:
+            self._forget_incident(alert.fingerprint)
+        elif not alert.test:
+            self._remember(alert)
+        self._write(Tally.one(alert))
+
+    def write_counts(self) -> None:
+        """Write the repeats counted so far to the journal; the courier does so each second, `close()` at the end."""
+        while known := self._next_closed():
+            self._write_repeats(known)
+        for known in self._open.copy().values():
+            self._write_repeats(known)
+
+    def write_memory(self) -> None:
+        """Try again to write what only memory holds, for the courier of another process to read."""
+        while self.memory:
+            tally = self.memory.popleft()
+            try:
+                self._append(tally)
+            except JournalError:
+                self.memory.appendleft(tally)
+                break
+
+    def retire(self) -> None:
+        """Have done with this journal: once no thread appends to it any more, it is as a dead process's.
+
+        Nobody may come back for counts, so every alert is now written whole, until a courier tends the journal again.
+        """
+        self.count_no_more()
+        self.write_counts()
+        self.journal = None
+
+    def count_no_more(self) -> None:
+        """Write every alert whole from now on: there is no courier to write counts."""
+        self._counting = False
+        for fingerprint in self._open.copy():
+            self._close(fingerprint)
+
+    def nothing_there(self) -> bool:
+        """Return whether there is neither an outbox nor anything for one: a program without alerts makes no file."""
+        if self.memory or self.retired or self.journal is not None:
+            return False
+        # Not Path.exists(), which raises where the folder is not ours to look into.
+        return self._outbox is None or not (os.path.exists(self._outbox) or journal_paths(self._outbox, self._key))
+
+    def tend_journal(self) -> None:
+        """Begin a new journal if this one is long, or is not where couriers look for it."""
+        self._counting = True
+        journal = self.journal
+        if journal is not None and (journal.size > JOURNAL_LIMIT or not journal.found):
+            self.journal = None
+            if not journal.found:
+                self.retired.append(journal)
+
+    def _write(self, tally: Tally) -> None:
+        try:
+            self._append(tally)
+        except JournalError as error:
+            self.memory.append(tally)
+            self._unwritable(tally.alert, error)
+
+    def _append(self, tally: Tally) -> None:
+        journal = self.journal or self._begin_journal()
+        journal.append(tally.to_json())
+
+    def _begin_journal(self) -> Journal:
+        if self._outbox is None:
+            raise JournalError("there is no folder for an outbox", stage="journal")
+        self.journal = journal = Journal.create(self._outbox, self._key)
+        return journal
+
+    def _write_repeats(self, known: _Open) -> None:
+        started = known.alert.created
+        first, last = moment(known.first, started), moment(known.last, started)
+        if count := known.take_all():
+            self._write(Tally(known.alert, count, first, max(first, last)))
+
+    def _remember(self, alert: Alert) -> None:
+        if not self._counting:
+            return
+        if len(self._open) >= OPEN_LIMIT:
+            for fingerprint in list(self._open)[: OPEN_LIMIT // 10]:
+                self._close(fingerprint)
+        new = _Open(alert, self._clock.monotonic() + OPEN_FOR)
+        while self._open.setdefault(alert.fingerprint, new) is not new:
+            self._close(alert.fingerprint)
+
+    def _close(self, fingerprint: str) -> None:
+        known = self._open.pop(fingerprint, None)
+        if known is not None:
+            self._closed.append(known)
+
+    def _next_closed(self) -> _Open | None:
+        try:
+            return self._closed.popleft()
+        except IndexError:
+            return None
+
+    def _forget_incident(self, fingerprint: str) -> None:
+        self._close(fingerprint)
+        self.write_counts()  # so that the repeats before it do not open the incident again after it

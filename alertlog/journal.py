@@ -1,0 +1,180 @@
+"""A process's append-only file of accepted alerts, beside the outbox.
+
+The caller's thread appends one frame with one `os.write`; a courier, of this process or of another one, reads.
+A journal is locked by its process for as long as that lives, by a POSIX lock that no kill can leave behind:
+an unlocked journal is a dead process's, to be read to its end and removed.
+
+A frame is the mark, the length and the CRC-32 of the payload as unsigned 32-bit big-endian numbers, and the
+payload. A write cut short by a full disk leaves a torn frame, after which a reader finds the next one by its mark.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from glob import escape
+from pathlib import Path
+from typing import ClassVar
+from weakref import WeakValueDictionary
+
+from alertlog.errors import JournalError
+
+MARK = b"\xa1jf1"
+MAX_PAYLOAD = 8 * 1024 * 1024
+"""Bytes; a length above it is damage, not a frame. The largest alert, each character an escape, is two thirds of it."""
+READ_AT_ONCE = 1024 * 1024
+"""Bytes read in one go, so that a courier's memory stays bounded; a longer frame is read whole."""
+
+_HEAD = struct.Struct("!4sII")
+_NO_FOLLOW = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+
+
+def frame(payload: bytes) -> bytes:
+    return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+
+
+def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield each whole frame's payload and the offset where it ends; what is damaged between two is passed over."""
+    start = data.find(MARK)
+    while 0 <= start <= len(data) - _HEAD.size:
+        _mark, length, checksum = _HEAD.unpack_from(data, start)
+        body = start + _HEAD.size
+        end = body + length
+        if length <= MAX_PAYLOAD and end <= len(data) and zlib.crc32(payload := data[body:end]) == checksum:
+            yield payload, end
+            start = data.find(MARK, end)
+        else:
+            start = data.find(MARK, start + 1)
+
+
+class Journal:
+    """The journal that this process writes for one handler.
+
+    It is a new file at each opening, named after the outbox, its owner's key and chance. Threads append without
+    a lock: the kernel places each O_APPEND write whole. The file closes with the last reference to this object,
+    so that a courier may change to a new journal while another thread is still appending to this one.
+    """
+
+    _here: ClassVar[WeakValueDictionary[Path, Journal]] = WeakValueDictionary()
+    """The journals of this process: the kernel's lock would not keep its own process from taking one for dead."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.size = 0
+        self._descriptor = descriptor
+        self._pid = os.getpid()
+        self._here[path] = self
+
+    @classmethod
+    def create(cls, outbox: Path, key: str) -> Journal:
+        """Make the folder if need be (0700) and a new journal in it (0600), locked before anyone can find it.
+
+        Raises:
+            JournalError: nothing can be written there.
+        """
+        name = f"{outbox.name}.{key}.{os.getpid()}-{os.urandom(6).hex()}"
+        hidden, path = outbox.with_name(f".{name}.new"), outbox.with_name(f"{name}.journal")
+        try:
+            outbox.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _NO_FOLLOW, 0o600)
+        except OSError as error:
+            raise JournalError(f"{outbox.parent}: {error.strerror}", stage="journal") from error
+        journal = cls(path, descriptor)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(hidden, path)
+        except OSError as error:
+            hidden.unlink(missing_ok=True)
+            raise JournalError(f"{hidden}: {error.strerror}", stage="journal") from error
+        return journal
+
+    @classmethod
+    def of_this_process(cls, path: Path) -> Journal | None:
+        """Return the open journal at that path, if it is this very process's; a forked child inherits none."""
+        journal = cls._here.get(path)
+        return journal if journal is not None and journal._pid == os.getpid() else None
+
+    @property
+    def found(self) -> bool:
+        """Whether the file is still where couriers look for it; somebody may have removed the folder."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
+    def append(self, payload: bytes) -> None:
+        """Append one frame by one write. Safe in any number of threads.
+
+        Raises:
+            JournalError: the frame did not get there whole, because the disk is full or failing, or it is too long.
+        """
+        if len(payload) > MAX_PAYLOAD:  # a reader would take it for damage
+            raise JournalError(f"{self.path}: {len(payload):,} bytes are too many for one frame", stage="journal")
+        data = frame(payload)
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError as error:
+            raise JournalError(f"{self.path}: {error.strerror}", stage="journal") from error
+        if written != len(data):
+            raise JournalError(f"{self.path}: the disk took {written} of {len(data)} bytes", stage="journal")
+        self.size += written
+
+    def read(self, offset: int) -> list[tuple[bytes, int]]:
+        """Return some whole frames after `offset`, each with the offset where it ends.
+
+        Reads by this journal's own descriptor: closing a second one would give up the lock (POSIX).
+        """
+        return _read(self._descriptor, offset)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
+class OtherJournal:
+    """The journal of another process, living or dead, opened to be read.
+
+    Attributes:
+        dead: True if its process is gone: it does not grow any more, and is ours to remove.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError if it can't be opened."""
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
+        self.dead = self._lock()
+
+    def _lock(self) -> bool:
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def read(self, offset: int) -> list[tuple[bytes, int]]:
+        """Return some whole frames after `offset`, each with the offset where it ends."""
+        return _read(self._descriptor, offset)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def journal_paths(outbox: Path, key: str) -> list[Path]:
+    """Return the journals of one owner, oldest process first as far as names tell."""
+    return sorted(outbox.parent.glob(f"{escape(outbox.name)}.{key}.*.journal"))
+
+
+def _read(descriptor: int, offset: int) -> list[tuple[bytes, int]]:
+    found, more = _read_frames(descriptor, offset, READ_AT_ONCE)
+    while more and not found:  # one frame longer than that, or damage
+        found, more = _read_frames(descriptor, offset, READ_AT_ONCE + MAX_PAYLOAD + _HEAD.size)
+        offset += READ_AT_ONCE
+    return found
+
+
+def _read_frames(descriptor: int, offset: int, size: int) -> tuple[list[tuple[bytes, int]], bool]:
+    """Return the frames among so many bytes, and whether there are as many."""
+    data = os.pread(descriptor, size, offset)
+    return [(payload, offset + end) for payload, end in frames(data)], len(data) == size

@@ -1,0 +1,187 @@
+"""The outbox's table of incidents: rows in, rows out. Transactions are the outbox's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from alertlog import policy
+from alertlog.alert import Alert, Incident, Tally
+from alertlog.database import IS_DUE, Database
+from alertlog.policy import Pace
+from alertlog.waiting import Waiting
+
+SAMPLES = 5
+"""Differing later alerts kept of an incident."""
+AT_ONCE = 1_000
+"""Incidents looked at in one go."""
+
+_GONE = "open = 0 AND count <= accounted"
+_ADOPTED = (
+    "count", "accounted", "mails", "first", "last", "seen", "mailed",
+    "resolved", "thread", "level", "levelname", "urgent",
+)  # fmt: skip
+
+
+class Incidents:
+    """The incidents of one owner."""
+
+    COLUMNS = tuple(field.name for field in fields(Incident))
+
+    def __init__(self, database: Database, owner: int, pace: Pace) -> None:
+        self._database = database
+        self._owner = owner
+        self._pace = pace
+
+    def open_with(self, fingerprint: str) -> Incident | None:
+        found = self._select("fingerprint = :fingerprint AND open = 1", fingerprint=fingerprint)
+        return found[0] if found else None
+
+    def due(self, now: float) -> list[Incident]:
+        """Return those about which there is something to decide, and which no unsent letter speaks of."""
+        longest = max(policy.LONGEST_WAIT, self._pace.quiet_after)
+        return self._select(f"letter IS NULL AND {IS_DUE}", now=now, longest=longest)
+
+    def untold(self) -> list[Incident]:
+        """Return those of which no mail has told all, and which no unsent letter speaks of."""
+        return self._select("letter IS NULL AND (count > accounted OR due = 0)")
+
+    def stale(self, before: float) -> list[Incident]:
+        return self._select("letter IS NULL AND count > accounted AND seen < :before", before=before)
+
+    def all(self) -> list[Incident]:
+        return self._select("open IN (0, 1)", limit=-1)
+
+    def add(self, tally: Tally, now: float) -> Incident:
+        """A test, and an end that nobody knew the beginning of, stay out of the way of what comes after them."""
+        alert = tally.alert
+        number = self._database.insert(
+            "incident",
+            owner=self._owner,
+            fingerprint=alert.fingerprint,
+            kind=alert.kind,
+            level=alert.level,
+            levelname=alert.levelname,
+            first=tally.first,
+            last=tally.last,
+            count=tally.count,
+            alert=json.dumps(alert),
+            resolved=alert.resolved,
+            seen=now,
+            open=not (alert.test or alert.resolved),
+        )
+        return self._select("id = :id", id=number)[0]
+
+    def count(self, incident: Incident, tally: Tally, now: float) -> None:
+        alert = tally.alert
+        raised = alert.level > incident.level and not alert.resolved
+        level, levelname = (alert.level, alert.levelname) if raised else (incident.level, incident.levelname)
+        self._database.run(
+            "UPDATE incident SET count = count + :count, first = min(first, :first), last = max(last, :last),"
+            " seen = :now, level = :level, levelname = :levelname, urgent = urgent OR :raised,"
+            " resolved = resolved OR :resolved, samples = :samples WHERE id = :id",
+            {
+                "count": tally.count,
+                "first": tally.first,
+                "last": tally.last,
+                "now": now,
+                "level": level,
+                "levelname": levelname,
+                "raised": raised,
+                "resolved": alert.resolved,
+                "samples": _samples(incident, alert),
+                "id": incident.id,
+            },
+        )
+        self._plan(incident.id)
+
+    def adopt(self, incident: Incident) -> None:
+        """Take one over from another outbox, into the open incident of the same trouble if there is one."""
+        known = self.open_with(incident.fingerprint)
+        number = known.id if known else self.add(Tally(incident.alert, 0, incident.first, incident.last), 0.0).id
+        self._database.run(
+            "UPDATE incident SET count = count + :count, accounted = accounted + :accounted, mails = mails + :mails,"
+            " first = min(first, :first), last = max(last, :last), seen = max(seen, :seen),"
+            " mailed = max(mailed, :mailed), resolved = resolved OR :resolved, urgent = urgent OR :urgent,"
+            " level = max(level, :level), levelname = CASE WHEN level < :level THEN :levelname ELSE levelname END,"
+            " samples = CASE samples WHEN '[]' THEN :samples ELSE samples END,"
+            " thread = CASE thread WHEN '' THEN :thread ELSE thread END WHERE id = :id",
+            {name: getattr(incident, name) for name in _ADOPTED}
+            | {"id": number, "samples": json.dumps(incident.samples)},
+        )
+        self._plan(number)
+
+    def tie(self, incident: Incident, letter: int, thread: str, *, ends: bool) -> None:
+        """A letter now speaks of the incident; where that ends it, the next alert opens another one."""
+        self._database.run(
+            "UPDATE incident SET letter = ?, open = open AND NOT ?, urgent = 0,"
+            " thread = CASE thread WHEN '' THEN ? ELSE thread END WHERE id = ?",
+            (letter, ends, thread, incident.id),
+        )
+
+    def end(self, incident: Incident) -> None:
+        """It is over: the next alert opens another one. What is untold of it, or its end, is to be told at once."""
+        told = f"letter IS NULL AND resolved = 0 AND {_GONE}"
+        self._database.run("UPDATE incident SET open = 0, due = 0 WHERE id = ?", (incident.id,))
+        self._database.run(f"DELETE FROM incident WHERE id = ? AND {told}", (incident.id,))
+
+    def untie(self, letter: Waiting) -> None:
+        """The letter is withdrawn: what it would have told is to be told by another one."""
+        self._database.run(
+            "UPDATE incident SET letter = NULL, due = 0, thread = CASE thread WHEN ? THEN '' ELSE thread END"
+            " WHERE letter = ?",
+            (letter.draft.message_id, letter.id),
+        )
+
+    def account(self, letter: Waiting, now: float) -> None:
+        """The letter is done with: its alerts count as told, and incidents that it ended go."""
+        # Of a letter that came from another outbox, the numbers are those of other incidents here.
+        tied = {number for (number,) in self._database.rows("SELECT id FROM incident WHERE letter = ?", (letter.id,))}
+        for incident in (incident for incident in letter.draft.incidents if incident.id in tied):
+            self._database.run(
+                "UPDATE incident SET letter = NULL, accounted = accounted + ?, mails = mails + 1, mailed = ?"
+                " WHERE id = ?",
+                (incident.untold, now, incident.id),
+            )
+            self._database.run(f"DELETE FROM incident WHERE id = ? AND {_GONE}", (incident.id,))
+            self._plan(incident.id)
+
+    def remove(self, incidents: Iterable[Incident]) -> None:
+        for incident in incidents:
+            self._database.run("DELETE FROM incident WHERE id = ?", (incident.id,))
+
+    def _plan(self, number: int) -> None:
+        for incident in self._select("id = :id", id=number):
+            due = policy.due(incident, self._pace)
+            self._database.run("UPDATE incident SET due = ? WHERE id = ?", (due, number))
+
+    def _select(self, where: str, *, limit: int = AT_ONCE, **values: object) -> list[Incident]:
+        rows = self._database.rows(
+            f"SELECT {', '.join(self.COLUMNS)} FROM incident WHERE owner = :owner AND {where}"
+            " ORDER BY level DESC, first, id LIMIT :limit",
+            {"owner": self._owner, "limit": limit, **values},
+        )
+        return [_incident(row) for row in rows]
+
+
+def _incident(row: tuple[Any, ...]) -> Incident:
+    named = dict(zip(Incidents.COLUMNS, row, strict=True))
+    return Incident(
+        **named
+        | {
+            "resolved": bool(named["resolved"]),
+            "urgent": bool(named["urgent"]),
+            "alert": Alert.from_list(json.loads(named["alert"])),
+            "samples": tuple(map(Alert.from_list, json.loads(named["samples"]))),
+        }
+    )
+
+
+def _samples(incident: Incident, alert: Alert) -> str:
+    samples = list(incident.samples)
+    known = {(sample.message, sample.exception, sample.text) for sample in (incident.alert, *samples)}
+    if len(samples) < SAMPLES and not alert.resolved and (alert.message, alert.exception, alert.text) not in known:
+        samples.append(alert)
+    return json.dumps(samples)

@@ -1,0 +1,315 @@
+"""The outbox's file: who may read it, what its errors mean, and that a transaction is whole or has not been."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from alertlog.database import VERSION, Database, set_aside
+from alertlog.errors import OutboxError
+from tests.support import TIME, child, fill, small_disk
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "alerts.sqlite3"
+
+
+@pytest.fixture
+def database(place: Path) -> Iterator[Database]:
+    with closing(Database(place)) as opened:
+        yield opened
+
+
+def owners(database: Database) -> list[str]:
+    return [service for (service,) in database.rows("SELECT service FROM owner ORDER BY id")]
+
+
+def add(database: Database, service: object) -> int:
+    return database.insert("owner", service=service, handler="alerts")
+
+
+# Opening
+
+
+def test_only_its_owner_can_read_the_file_its_log_and_the_folder_made_for_it(place: Path, database: Database) -> None:
+    add(database, "shop")
+    parts = [place, *(place.with_name(place.name + suffix) for suffix in ("-wal", "-shm"))]
+    assert [stat.S_IMODE(part.stat().st_mode) for part in parts] == [0o600] * 3
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+
+
+def test_the_modes_of_a_file_and_a_folder_that_are_there_are_not_touched(place: Path) -> None:
+    place.parent.mkdir(mode=0o750)
+    place.touch(0o640)
+    Database(place).close()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o640
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o750
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_makes_that_file(place: Path, tmp_path: Path) -> None:
+    place.parent.mkdir()
+    place.symlink_to(tmp_path / "real.sqlite3")
+    with closing(Database(place)) as database:
+        add(database, "shop")
+    assert stat.S_IMODE((tmp_path / "real.sqlite3").stat().st_mode) == 0o600
+
+
+def test_the_file_is_opened_again_as_it_was(place: Path, database: Database) -> None:
+    add(database, "shop")
+    with closing(Database(place)) as again:
+        assert owners(again) == ["shop"]
+        assert again.rows("PRAGMA user_version") == [(VERSION,)]
+        assert again.rows("PRAGMA journal_mode") == [("wal",)]
+        assert again.rows("PRAGMA synchronous") == [(1,)]
+
+
+def test_a_database_in_memory_is_as_good(tmp_path: Path) -> None:
+    with closing(Database(None)) as database:
+        add(database, "shop")
+        assert owners(database) == ["shop"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_that_make_the_same_file_at_once_all_get_it(place: Path, tmp_path: Path) -> None:
+    program = """
+import sys
+from alertlog.database import Database
+input()
+database = Database(Path(sys.argv[1]))
+print(database.insert("owner", service=sys.argv[2], handler="alerts"))
+input()
+"""
+    with child(tmp_path, program, place, "a") as a, child(tmp_path, program, place, "b") as b:
+        for process in (a, b):
+            assert process.process.stdin is not None
+            process.process.stdin.write("\n")
+            process.process.stdin.flush()
+        assert sorted([a.line(), b.line()]) == ["1", "2"]
+
+
+def test_a_file_of_a_newer_version_is_left_alone(place: Path, database: Database) -> None:
+    database.run(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(OutboxError, match=rf"newer alertlog \(format {VERSION + 1}, not {VERSION}\)") as caught:
+        Database(place)
+    assert not caught.value.corrupt
+    assert database.rows("PRAGMA user_version") == [(VERSION + 1,)]
+
+
+@pytest.mark.parametrize("where", ["in the place of the folder", "in the place of the file", "too long"])
+def test_where_there_can_be_no_file_that_is_an_error_and_no_damage(tmp_path: Path, where: str) -> None:
+    place = tmp_path / "state" / "alerts.sqlite3"
+    if where == "in the place of the folder":
+        place.parent.write_text("a file")
+    elif where == "in the place of the file":
+        place.mkdir(parents=True)
+    else:
+        place = tmp_path / ("x" * 300)
+    with pytest.raises(OutboxError) as caught:
+        Database(place)
+    assert (caught.value.stage, caught.value.corrupt, caught.value.busy) == ("outbox", False, False)
+    assert str(place) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"This is no database. " * 500, b"SQLite format 3\0" + b"\xff" * 8_000])
+def test_a_file_that_is_no_database_is_damaged(place: Path, content: bytes) -> None:
+    place.parent.mkdir()
+    place.write_bytes(content)
+    with pytest.raises(OutboxError) as caught:
+        Database(place)
+    assert (caught.value.corrupt, caught.value.busy) == (True, False)
+    assert place.read_bytes() == content
+
+
+def test_damage_that_shows_later_is_called_so(place: Path) -> None:
+    with closing(Database(place)) as database:
+        for number in range(500):
+            add(database, f"service {number}")
+    content = bytearray(place.read_bytes())
+    content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
+    place.write_bytes(content)
+    with pytest.raises(OutboxError) as caught, closing(Database(place)) as damaged:
+        damaged.rows("SELECT count(service) FROM owner")
+        damaged.rows("SELECT * FROM incident")
+    assert caught.value.corrupt
+
+
+# Statements
+
+
+def test_what_somebody_else_is_writing_is_busy_and_passes(place: Path, database: Database) -> None:
+    with closing(sqlite3.connect(place, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OutboxError) as caught:
+            add(database, "shop")
+        assert (caught.value.corrupt, caught.value.busy) == (False, True)
+        other.execute("COMMIT")
+    add(database, "shop")
+    assert owners(database) == ["shop"]
+
+
+def test_a_mistake_in_a_statement_is_neither_damage_nor_busy(database: Database) -> None:
+    for statement in ("SELECT * FROM nothing", "no SQL"):
+        with pytest.raises(OutboxError) as caught:
+            database.rows(statement)
+        assert (caught.value.corrupt, caught.value.busy) == (False, False)
+        assert isinstance(caught.value.__cause__, sqlite3.Error)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udcffb", "\udc80\ud800\udfff"])
+def test_a_text_that_utf_8_does_not_have_is_kept_with_escapes(database: Database, text: str) -> None:
+    escaped = text.encode("utf-8", "backslashreplace").decode()
+    number = add(database, text)
+    assert owners(database) == [escaped]
+    assert database.rows("SELECT id FROM owner WHERE service = ?", (text,)) == [(number,)]
+    assert database.rows("SELECT id FROM owner WHERE service = :name AND id > :n", {"name": text, "n": 0}) == [
+        (number,)
+    ]
+
+
+# Transactions
+
+
+def test_a_transaction_is_kept_whole(place: Path, database: Database) -> None:
+    with database.transaction():
+        add(database, "a")
+        add(database, "b")
+    with closing(Database(place)) as other:
+        assert owners(other) == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [ValueError("in the middle"), KeyboardInterrupt()])
+def test_an_error_in_the_middle_leaves_nothing_and_the_next_transaction_works(
+    database: Database, error: BaseException
+) -> None:
+    with pytest.raises(type(error)), database.transaction():
+        add(database, "a")
+        raise error
+    assert owners(database) == []
+    with database.transaction():
+        add(database, "b")
+    assert owners(database) == ["b"]
+
+
+def test_a_statement_that_fails_in_the_middle_leaves_nothing(database: Database) -> None:
+    with pytest.raises(OutboxError, match="UNIQUE"), database.transaction():
+        add(database, "a")
+        add(database, "a")
+    assert owners(database) == []
+
+
+def test_a_kill_in_the_middle_leaves_nothing(place: Path, tmp_path: Path) -> None:
+    program = """
+import sys
+from alertlog.database import Database
+database = Database(Path(sys.argv[1]))
+database.insert("owner", service="before", handler="alerts")
+with database.transaction():
+    database.insert("owner", service="within", handler="alerts")
+    print("half-way")
+    input()
+"""
+    with child(tmp_path, program, place) as process:
+        assert process.line() == "half-way"
+        with closing(Database(place)) as meanwhile:
+            assert owners(meanwhile) == ["before"]
+        process.kill()
+        with closing(Database(place)) as after:
+            assert owners(after) == ["before"]
+            add(after, "later")
+            assert owners(after) == ["before", "later"]
+
+
+def test_a_full_disk_is_an_error_leaves_nothing_and_passes(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 1024) as disk, closing(Database(disk / "alerts.sqlite3")) as database:
+        add(database, "before")
+        filler = fill(disk)
+        with pytest.raises(OutboxError) as caught, database.transaction():
+            for number in range(500):
+                add(database, f"{number} " * 500)
+        assert (caught.value.corrupt, caught.value.busy) == (False, False)
+        assert owners(database) == ["before"]
+        filler.unlink()
+        with database.transaction():
+            add(database, "after")
+        assert owners(database) == ["before", "after"]
+
+
+# The locks of a POSIX system belong to the process
+
+
+def test_a_second_connection_of_the_same_process_takes_no_lock_from_the_first(place: Path, tmp_path: Path) -> None:
+    """A process that leaves removes the log if it seems to be the last one: then what follows would be lost."""
+    program = """
+import sys
+from alertlog.database import Database
+database = Database(Path(sys.argv[1]))
+database.insert("owner", service=sys.argv[2], handler="alerts")
+database.close()
+"""
+    with closing(Database(place)) as first, closing(Database(place)) as second:
+        add(first, "first")
+        with child(tmp_path, program, place, "other") as process:
+            assert process.line() == ""
+        assert place.with_name(place.name + "-wal").exists()
+        add(first, "first again")
+        add(second, "second")
+    with closing(Database(place)) as after:
+        assert owners(after) == ["first", "other", "first again", "second"]
+
+
+def test_no_descriptor_of_the_file_is_closed_but_by_sqlite(place: Path, database: Database) -> None:
+    """Asked of another process, because this one can't see its own locks."""
+    program = """
+import fcntl, struct, sys
+with open(sys.argv[1], "rb+") as file:
+    # F_GETLK: would an exclusive lock on the bytes that SQLite shares between readers be in anybody's way?
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0x40000002, 510, 0)
+    kind, *_rest = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    print(kind == fcntl.F_UNLCK)
+"""
+    add(database, "shop")
+    Database(place).close()
+    with child(tmp_path_of(place), program, place) as process:
+        assert process.line() == "False"
+
+
+def tmp_path_of(place: Path) -> Path:
+    return place.parent.parent
+
+
+# A damaged file
+
+
+def test_a_file_is_set_aside_with_its_log_under_a_name_that_tells_when(place: Path) -> None:
+    place.parent.mkdir()
+    for suffix in ("", "-wal", "-shm"):
+        place.with_name(place.name + suffix).write_text(f"damaged{suffix}")
+    aside = set_aside(place, TIME)
+    assert aside.name == "alerts.sqlite3.corrupt-20260101T000000Z"
+    assert {path.name: path.read_text() for path in place.parent.iterdir()} == {
+        aside.name + suffix: f"damaged{suffix}" for suffix in ("", "-wal", "-shm")
+    }
+
+
+def test_a_file_without_a_log_is_set_aside_alone(place: Path) -> None:
+    place.parent.mkdir()
+    place.write_text("damaged")
+    assert os.listdir(place.parent) == [place.name]
+    assert os.listdir(place.parent) != [set_aside(place, TIME).name]
+    with closing(Database(place)) as database:
+        assert owners(database) == []
+
+
+def test_where_the_folder_does_not_let_us_that_is_an_error(tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 240)
+    place.write_text("damaged")
+    with pytest.raises(OutboxError, match="File name too long"):
+        set_aside(place, TIME)
+    assert place.read_text() == "damaged"

@@ -1,0 +1,269 @@
+"""The second half of a round: compose each letter, send all over one connection, settle each, and say so.
+
+A failure of the way to the server shuts the gate, so that no letter tries it before its time; a failure of one
+letter puts off or sets aside that letter alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from alertlog import policy
+from alertlog.clock import Clock
+from alertlog.errors import (
+    AlertlogError,
+    DeliveryError,
+    LetterRejected,
+    OutcomeUnknown,
+    ServerUnavailable,
+    SessionRefused,
+)
+from alertlog.events import Reports
+from alertlog.keeper import Keeper
+from alertlog.letter import Letter, compose
+from alertlog.outbox import Gate, Outbox, Waiting
+from alertlog.planning import Post, Round, fill
+from alertlog.policy import HOUR
+from alertlog.smtp import Receipt, Refusal, connect
+
+if TYPE_CHECKING:
+    from alertlog.settings import SmtpSettings
+
+OF_THE_LETTER = ("rcpt", "data", "dot")
+"""Stages at which a temporary failure says something about the letter, not about the way to the server."""
+
+
+class Sends(Protocol):
+    """What delivering needs of an `alertlog.smtp.Session`."""
+
+    @property
+    def usable(self) -> bool: ...
+    def send(self, letter: Letter, recipients: Sequence[str]) -> Receipt: ...
+
+
+class Connect(Protocol):
+    """How to get to the server: `alertlog.smtp.connect`, or what stands for it where time is virtual."""
+
+    def __call__(self, settings: SmtpSettings, clock: Clock) -> AbstractContextManager[Sends]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One letter on its way."""
+
+    waiting: Waiting
+    letter: Letter
+    recipients: tuple[str, ...]
+
+
+class Delivery:
+    """Sends for one handler, on one thread, without holding the keeper's lock while it talks to the server."""
+
+    def __init__(
+        self,
+        post: Post,
+        keeper: Keeper,
+        reporter: Reports,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+        connect: Connect = connect,
+    ) -> None:
+        self._post = post
+        self._keeper = keeper
+        self._reporter = reporter
+        self._clock = clock
+        self._chance = chance
+        self._connect = connect
+        self._accepted: dict[str, Receipt] = {}
+
+    def deliver(self, todo: Round) -> None:
+        """Make one attempt for each letter of a round, as far as the time of one attempt goes; the others stay due.
+
+        Raises:
+            OutboxError: an outcome could not be noted; what was accepted is remembered, and not sent again.
+        """
+        queue = deque(sending for waiting in todo.letters if (sending := self._compose(todo, waiting)))
+        end = self._clock.monotonic() + todo.settings.timeout
+        while queue and self._clock.monotonic() < end:
+            try:
+                with self._connect(todo.settings, self._clock) as session:
+                    while queue and session.usable and self._clock.monotonic() < end:
+                        self._send(todo, session, queue[0])
+                        queue.popleft()
+            except DeliveryError as error:
+                self._shut_gate(todo, [sending.waiting for sending in queue], error)
+                return
+
+    def _compose(self, todo: Round, waiting: Waiting) -> _Sending | None:
+        settings = todo.settings
+        recipients = tuple(box.address for box in settings.recipients if box.address not in waiting.done)
+        if not recipients:
+            with self._keeper.lock:
+                self._outbox(todo).accept(waiting, (), None, self._clock.wall())
+            return None
+        try:
+            letter = compose(waiting.draft, self._post.wording(), settings.sender, settings.recipients)
+        except Exception as error:
+            self._set_aside(todo, waiting, LetterRejected(f"it could not be composed: {error!r}", stage="compose"))
+            return None
+        return _Sending(waiting, letter, recipients)
+
+    def _send(self, todo: Round, session: Sends, sending: _Sending) -> None:
+        """Raises DeliveryError if the way to the server failed rather than the letter."""
+        waiting, started = sending.waiting, self._clock.monotonic()
+        try:
+            receipt = session.send(sending.letter, sending.recipients)
+        except OutcomeUnknown as error:
+            self._doubt(todo, waiting, error)
+        except LetterRejected as error:
+            self._set_aside(todo, waiting, error)
+        except ServerUnavailable as error:
+            if error.stage not in OF_THE_LETTER:
+                raise
+            self._postpone(todo, waiting, error)
+        except SessionRefused as error:
+            refused: tuple[Refusal, ...] = getattr(error, "refused", ())
+            if not (waiting.told and refused):
+                raise
+            # The others have it already: these are no sign that the server takes nothing from us.
+            self._settle(todo, waiting, Receipt(sending.letter.message_id, (), refused, str(error)))
+        else:
+            self._report_sent(todo, waiting, receipt, self._clock.monotonic() - started)
+            self._settle(todo, waiting, receipt)
+
+    # Settle
+
+    def _outbox(self, todo: Round) -> Outbox:
+        return self._keeper.resume(todo.outbox)
+
+    def settle_accepted(self, outbox: Outbox) -> None:
+        """Note what was accepted when the outbox could not be told, before anything is planned with it.
+
+        To be called with the keeper's lock held.
+
+        Raises:
+            OutboxError: it still can't be told.
+        """
+        if self._accepted:
+            for waiting in outbox.letters.all():
+                receipt = self._accepted.get(waiting.draft.message_id)
+                if receipt is not None:
+                    self._note(outbox, waiting, receipt)
+
+    def _settle(self, todo: Round, waiting: Waiting, receipt: Receipt) -> None:
+        self._accepted[waiting.draft.message_id] = receipt
+        self._report_refused(waiting, receipt)
+        with self._keeper.lock:
+            self._note(self._outbox(todo), waiting, receipt)
+
+    def _note(self, outbox: Outbox, waiting: Waiting, receipt: Receipt) -> None:
+        now = self._clock.wall()
+        later = any(refusal.temporary for refusal in receipt.refused)
+        done = {*receipt.accepted, *(refusal.address for refusal in receipt.refused if not refusal.temporary)}
+        again = now + self._retry("temporary", waiting.attempts + 1) if later else None
+        outbox.accept(waiting, done, again, now)
+        del self._accepted[waiting.draft.message_id]
+        bucket = fill(outbox.gate(), self._post.pace, now)
+        free = waiting.draft.reason == "test" or not receipt.accepted
+        outbox.set_gate(Gate(bucket=bucket if free else bucket.spent()))
+
+    def _doubt(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
+        wait = policy.retry_unknown_in(waiting.unknown + 1, self._chance())
+        with self._keeper.lock:
+            self._outbox(todo).doubt(waiting, self._clock.wall() + wait, str(error))
+        self._report_failed(todo, waiting, error, wait)
+
+    def _postpone(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
+        wait = self._retry("temporary", waiting.attempts + 1)
+        with self._keeper.lock:
+            self._outbox(todo).postpone(waiting, self._clock.wall() + wait, str(error))
+        self._report_failed(todo, waiting, error, wait)
+
+    def _set_aside(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
+        with self._keeper.lock:
+            self._outbox(todo).put_aside(waiting, str(error), self._clock.wall())
+        self._report_failed(todo, waiting, error, None)
+
+    def _shut_gate(self, todo: Round, letters: list[Waiting], error: DeliveryError) -> None:
+        now = self._clock.wall()
+        with self._keeper.lock:
+            outbox = self._outbox(todo)
+            gate = outbox.gate()
+            as_before = gate.category == error.category and gate.place == todo.settings.place
+            failures = gate.failures + 1 if as_before else 1
+            wait = self._retry(error.category, failures)
+            loud = error.category != "refused" or not as_before or now - gate.told >= HOUR
+            shut = replace(
+                gate, failures=failures, due=now + wait, category=error.category, place=todo.settings.place,
+                told=now if loud else gate.told, error=str(error),
+            )  # fmt: skip
+            outbox.set_gate(shut)
+            for waiting in letters:
+                outbox.postpone(waiting, now + wait, str(error))
+        for waiting in letters:
+            if waiting.attempts == 0 or (loud and waiting is letters[0]):
+                self._report_failed(todo, waiting, error, wait)
+
+    def _retry(self, category: str, attempts: int) -> float:
+        return policy.retry_in("refused" if category == "refused" else "temporary", attempts, self._chance())
+
+    # Say so
+
+    def _report_sent(self, todo: Round, waiting: Waiting, receipt: Receipt, seconds: float) -> None:
+        self._reporter.report(
+            "smtp_send_succeeded",
+            f"{_what(waiting)} was accepted: {receipt.reply}",
+            smtp_code=250,
+            recipients=list(receipt.accepted),
+            duration_ms=round(seconds * 1000, 1),
+            **_letter_fields(todo, waiting),
+        )
+
+    def _report_refused(self, waiting: Waiting, receipt: Receipt) -> None:
+        for refusal in receipt.refused:
+            self._reporter.report(
+                "smtp_recipient_refused",
+                f"{refusal.address} did not get the mail: {refusal.code} {refusal.text}",
+                message_id=waiting.draft.message_id,
+                recipients=[refusal.address],
+                smtp_code=refusal.code,
+                category="temporary" if refusal.temporary else "permanent",
+            )
+
+    def _report_failed(self, todo: Round, waiting: Waiting, error: AlertlogError, wait: float | None) -> None:
+        alert = waiting.draft.incidents[0].alert
+        self._reporter.report(
+            "smtp_send_failed",
+            f"{_what(waiting)} was not accepted: {error}",
+            stage=error.stage,
+            category=error.category,
+            smtp_code=error.code,
+            retry_in_s=None if wait is None else round(wait, 1),
+            alert=alert.to_dict(),
+            **_letter_fields(todo, waiting),
+        )
+
+
+def _what(waiting: Waiting) -> str:
+    first = waiting.draft.incidents[0].alert
+    more = len(waiting.draft.incidents) - 1
+    return f"{waiting.draft.reason} mail about {first.summary!r}{f' and {more} more' if more else ''}"
+
+
+def _letter_fields(todo: Round, waiting: Waiting) -> dict[str, Any]:
+    incidents = waiting.draft.incidents
+    single = len(incidents) == 1
+    return {
+        "kind": incidents[0].kind if single else "digest",
+        "fingerprint": incidents[0].fingerprint if single else None,
+        "message_id": waiting.draft.message_id,
+        "attempt": waiting.attempts + 1,
+        "host": todo.settings.host,
+        "port": todo.settings.port,
+        "transport": todo.settings.transport,
+    }

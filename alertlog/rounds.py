@@ -1,0 +1,161 @@
+"""A courier's round, without its thread: read the journals, plan, deliver, and get over an outbox that fails.
+
+SQLite is imported from here down; environs, Jinja2 and smtplib once there is mail to send. All of that happens on the
+courier's thread, and not at all in a program that never has an alert.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alertlog.alert import Incident
+from alertlog.clock import Clock
+from alertlog.courier import CLOCK_JUMP
+from alertlog.errors import OutboxError
+from alertlog.events import Reports
+from alertlog.forks import FORK_WAIT
+from alertlog.intake import Intake
+from alertlog.keeper import Keeper
+from alertlog.outbox import Outbox, Waiting
+from alertlog.ownership import Owner
+from alertlog.planning import Planner, Post, Round
+
+if TYPE_CHECKING:
+    from alertlog.delivery import Connect, Delivery
+
+TOLD_AT_ONCE = 20
+"""Opened incidents that one round reports one by one; the others are counted."""
+
+
+class Rounds:
+    """All that one handler's courier works with.
+
+    Attributes:
+        under_way: the letters being sent at this moment; any thread may look.
+    """
+
+    def __init__(
+        self,
+        place: Path | None,
+        owner: Owner,
+        post: Post,
+        intake: Intake,
+        reporter: Reports,
+        clock: Clock,
+        connect: Connect | None = None,
+    ) -> None:
+        """Opens nothing yet. `connect` is how to get to the server, by default `alertlog.smtp.connect`."""
+        self._reporter = reporter
+        self._clock = clock
+        self._keeper = Keeper(place, owner, post.pace, intake, reporter, clock)
+        self._planner = Planner(post, reporter, clock)
+        self._post = post
+        self._connect = connect
+        self._delivery: Delivery | None = None
+        self.under_way: tuple[Waiting, ...] = ()
+        self._ahead = clock.wall() - clock.monotonic()
+
+    def once(self, *, leaving: bool) -> None:
+        """Do what is due. An outbox that fails is tried a second time, then with memory in its place."""
+        for _ in range(2):
+            try:
+                self._once(leaving=leaving)
+                break
+            except OutboxError as error:
+                with self._keeper.lock:
+                    self._keeper.failed(error)
+
+    def _once(self, *, leaving: bool) -> None:
+        opened: list[Incident] = []
+        todo: Round | None = None
+        try:
+            with self._keeper.lock:
+                outbox = self._keeper.open()
+                self._follow_clock(outbox)
+                if outbox is None:
+                    return
+                if self._delivery is not None:
+                    self._delivery.settle_accepted(outbox)
+                alone = leaving and (outbox.place is None or self._keeper.last_one())
+                opened = self._keeper.ingest(outbox)
+                todo = self._planner.plan(outbox, leaving=alone)
+        finally:
+            self._report_opened(opened, todo)
+        if todo is not None:
+            self._deliver(todo)
+
+    def _deliver(self, todo: Round) -> None:
+        if self._delivery is None:
+            with self._keeper.lock:  # a fork waits for the import too
+                from alertlog.delivery import Delivery  # only now: Jinja2 and smtplib are for who has mail
+                from alertlog.smtp import connect
+
+            self._delivery = Delivery(
+                self._post, self._keeper, self._reporter, self._clock, connect=self._connect or connect
+            )
+        self.under_way = todo.letters
+        try:
+            self._delivery.deliver(todo)
+        finally:
+            self.under_way = ()
+
+    def _follow_clock(self, outbox: Outbox | None) -> None:
+        ahead = self._clock.wall() - self._clock.monotonic()
+        if not self._keeper.owns:
+            self._ahead = ahead  # who owns the outbox follows it there
+        elif outbox is not None and abs(ahead - self._ahead) > CLOCK_JUMP:
+            outbox.shift(ahead - self._ahead)
+            self._ahead = ahead
+
+    def _report_opened(self, opened: list[Incident], todo: Round | None) -> None:
+        """The event carries the alert itself where no mail is tried now, so that the log has it in any case."""
+        letters = todo.letters if todo else ()
+        tried = {incident.id for letter in letters for incident in letter.draft.incidents}
+        for incident in opened[:TOLD_AT_ONCE]:
+            alert = incident.alert
+            self._reporter.report(
+                "incident_opened",
+                f"{alert.levelname} {alert.summary}",
+                kind=alert.kind,
+                fingerprint=alert.fingerprint,
+                alert=None if incident.id in tried else alert.to_dict(),
+            )
+        if len(opened) > TOLD_AT_ONCE:
+            self._reporter.report("incident_opened", f"and {len(opened) - TOLD_AT_ONCE:,} more at the same time")
+
+    def load(self, timeout: float) -> None:
+        """Import what reads the settings, on the calling thread; wait at most `timeout` seconds for the courier."""
+        if self._keeper.lock.acquire(timeout=timeout):
+            try:
+                importlib.import_module("alertlog.settings")
+            finally:
+                self._keeper.lock.release()
+
+    @property
+    def owns(self) -> bool:
+        """Whether the outbox is this courier's to send from; otherwise another process does."""
+        return self._keeper.owns
+
+    def release(self) -> bool:
+        """Let another process, or another handler of this one, own the outbox.
+
+        Return whether one has left while this one owned it, so that nobody else can tell what that one counted.
+        """
+        with self._keeper.lock:
+            owned = self._keeper.owns
+            self._keeper.release()
+            return owned and self._keeper.left_behind()
+
+    # Fork: a database connection must not cross it, and what is under way must not be half done in the child.
+
+    def before_fork(self) -> bool:
+        """Close the database; return whether the courier let us in time."""
+        if not self._keeper.lock.acquire(timeout=FORK_WAIT):
+            return False
+        self._keeper.close()
+        return True
+
+    def after_fork(self) -> None:
+        self._keeper.lock.release()

@@ -1,0 +1,459 @@
+"""Whole stories of incidents, from the first alert to the last mail, as one courier round after another tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from time import time
+
+import pytest
+
+from alertlog.testing import Mail, MailServer
+from tests.programs import PATIENCE, Site, told
+from tests.stories import DAY, HOUR, OWNER, Story, count, header, references, total
+
+REASONS = {
+    "This is the first mail": "opening",
+    "The incident goes on": "follow-up",
+    "This mail closes the incident": "closing",
+    "The program said that the trouble is over": "resolved",
+    "Several incidents were due at once": "digest",
+    "An operator asked for this mail": "test",
+}
+TAKEN = pytest.mark.xfail(strict=True, reason="a record's time after the clock was set counts as a long quiet")
+PUT_OFF = pytest.mark.xfail(strict=True, reason="a mail in the future is followed by nothing while alerts keep coming")
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with MailServer("none") as running:
+        yield running
+
+
+@pytest.fixture(params=["file", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    """Where the outbox is: every story has to go the same way in both places."""
+    return tmp_path / "alerts.sqlite3" if request.param == "file" else None
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "alerts.sqlite3"
+
+
+def reasons(mails: Sequence[Mail]) -> list[str]:
+    """Why each mail exists, as it says itself."""
+    return [next(reason for words, reason in REASONS.items() if words in mail.text) for mail in mails]
+
+
+def mailed_at(story: Story, server: MailServer, seconds: float, each: float = 60.0) -> list[float]:
+    """Let time pass, and return after how many seconds each mail came."""
+    times = []
+    for number in range(1, int(seconds / each) + 1):
+        before = len(server.mails)
+        story.work(each)
+        times += [number * each] * (len(server.mails) - before)
+    return times
+
+
+# The opening
+
+
+def test_the_first_alert_is_mailed_at_once_and_alone(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert("Quota used up", kind="quota")
+    story.work()
+    (mail,) = server.mails
+    assert reasons([mail]) == ["opening"]
+    assert (count(mail), total(mail), references(mail)) == (1, 1, "")
+    assert header(mail, "X-Alertlog-Kind") == "quota"
+    (opened,) = story.recorder.named("incident_opened")
+    assert "alert" not in opened.fields
+    (sent,) = story.recorder.named("smtp_send_succeeded")
+    assert sent.fields["message_id"] == header(mail, "Message-ID")
+    assert sent.fields["recipients"] == ["oncall@example.org"]
+    assert (sent.fields["attempt"], sent.fields["smtp_code"], sent.fields["kind"]) == (1, 250, "quota")
+
+
+def test_repeats_before_the_first_mail_are_in_it(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert(times=7)
+    story.work()
+    (mail,) = server.mails
+    assert (count(mail), total(mail)) == (7, 7)
+
+
+def test_several_letters_due_at_once_go_over_one_connection(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    for disk in "abcde":
+        story.alert(f"Disk {disk} full")
+    story.work()
+    assert reasons(server.mails) == ["opening"] * 5
+    assert server.connections == 1
+
+
+def test_where_nothing_happened_nothing_is_made_and_nobody_asked(file: Path, server: MailServer) -> None:
+    story = Story(file, server)
+    story.work()
+    story.leave()
+    assert story.recorder.events == []
+    assert list(file.parent.iterdir()) == []
+    assert server.connections == 0
+
+
+# What goes on
+
+
+def test_a_repeat_is_told_by_a_follow_up_after_repeat_after_and_not_before(
+    place: Path | None, server: MailServer
+) -> None:
+    story = Story(place, server, repeat_after=300)
+    story.alert()
+    story.work()
+    story.alert(times=3)
+    assert mailed_at(story, server, 600, each=1) == [300]
+    opening, follow_up = server.mails
+    assert reasons(server.mails) == ["opening", "follow-up"]
+    assert (count(follow_up), total(follow_up)) == (3, 4)
+    assert references(follow_up) == header(opening, "Message-ID")
+
+
+def test_while_it_lasts_the_intervals_double_up_to_four_hours_and_every_alert_is_told_once(
+    place: Path | None, server: MailServer
+) -> None:
+    story = Story(place, server, repeat_after=300)
+    story.alert()
+    story.work()
+    times = [0.0]
+    for began in range(0, int(30 * HOUR), 300):
+        story.alert(times=2)
+        times += [began + after for after in mailed_at(story, server, 300)]
+    assert [int(later - earlier) for earlier, later in pairwise(times)][:8] == [
+        300, 600, 1_200, 2_400, 4_800, 9_600, 14_400, 14_400,
+    ]  # fmt: skip
+    assert max(later - earlier for earlier, later in pairwise(times)) == 4 * HOUR
+    assert {references(mail) for mail in server.mails[1:]} == {header(server.mails[0], "Message-ID")}
+    assert {mail.subject for mail in server.mails} == {server.mails[0].subject}
+    story.alert(resolved=True)
+    story.work()
+    assert told(server.mails) == total(server.mails[-1]) == story.raised == 721
+
+
+def test_a_higher_level_is_mailed_at_once_and_the_next_repeat_waits_again(
+    place: Path | None, server: MailServer
+) -> None:
+    story = Story(place, server)
+    story.alert(level=40, levelname="ERROR")
+    story.work()
+    story.alert(level=40, levelname="ERROR")
+    story.work(10)
+    assert len(server.mails) == 1
+    story.alert(level=50)
+    story.work(1)
+    assert reasons(server.mails) == ["opening", "follow-up"]
+    assert count(server.mails[1]) == 2
+    story.alert(level=50)
+    assert mailed_at(story, server, 660) == [600]
+
+
+def test_an_alert_while_the_first_letter_waits_is_told_by_the_next_one(file: Path, server: MailServer) -> None:
+    server.refusals = {"oncall@example.org": "451 4.7.1 come back later"}
+    story = Story(file, server)
+    story.alert()
+    story.work()
+    story.alert(times=4)
+    story.work(1)
+    server.refusals = {}
+    story.work(10)
+    assert [count(mail) for mail in server.mails] == [1]
+    story.work(300)
+    assert [count(mail) for mail in server.mails] == [1, 4]
+
+
+def test_five_differing_samples_are_kept_and_shown(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert("Price 0 missing", kind="price", fingerprint="0" * 16)
+    story.work()
+    for number in (1, 1, 2, 3, 4, 5, 6):
+        story.work(6)  # else it is but counted
+        story.alert(f"Price {number} missing", kind="price", fingerprint="0" * 16)
+    story.work(300)
+    shown = [number for number in range(1, 7) if f"Price {number} missing" in server.mails[1].text]
+    assert shown == [1, 2, 3, 4, 5]
+    assert count(server.mails[1]) == 7
+
+
+# The end
+
+
+def test_what_is_told_and_quiet_closes_without_a_mail(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server, quiet_after=3_600)
+    story.alert()
+    assert mailed_at(story, server, 3_600) == [60]
+    assert "incident_closed" not in story.recorder.names
+    assert mailed_at(story, server, 120) == []
+    (closed,) = story.recorder.named("incident_closed")
+    assert closed.fields["count"] == 1
+    story.alert()
+    story.work()
+    assert reasons(server.mails) == ["opening", "opening"]
+    assert references(server.mails[1]) == ""
+
+
+def test_what_is_untold_when_it_is_quiet_is_told_by_a_closing_mail(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server, repeat_after=7_200, quiet_after=3_600)
+    story.alert()
+    story.work()
+    story.work(60)
+    story.alert(times=5)
+    assert mailed_at(story, server, 4 * HOUR) == [3_660]
+    opening, closing = server.mails
+    assert reasons(server.mails) == ["opening", "closing"]
+    assert (count(closing), total(closing)) == (5, 6)
+    assert references(closing) == header(opening, "Message-ID")
+    story.alert()
+    story.work()
+    assert references(server.mails[2]) == ""
+
+
+def test_resolved_closes_at_once_by_a_mail_and_is_no_alert_itself(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert(kind="quota")
+    story.work()
+    story.alert(kind="quota", times=2)
+    story.work(60)
+    story.alert(kind="quota", resolved=True)
+    story.work(1)
+    opening, resolved = server.mails
+    assert reasons(server.mails) == ["opening", "resolved"]
+    assert (count(resolved), total(resolved)) == (2, 3)
+    assert references(resolved) == header(opening, "Message-ID")
+    story.alert(kind="quota")
+    story.work(1)
+    assert reasons(server.mails[2:]) == ["opening"]
+    assert told(server.mails) == story.raised == 4
+
+
+def test_resolved_before_any_mail_is_one_mail_that_counts_the_alerts(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert(times=3)
+    story.alert(resolved=True)
+    story.work()
+    (mail,) = server.mails
+    assert reasons([mail]) == ["resolved"]
+    assert (count(mail), total(mail)) == (3, 3)
+
+
+def test_resolved_without_a_beginning_is_a_mail_that_counts_nothing(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert(resolved=True)
+    story.work()
+    story.work(1)
+    (mail,) = server.mails
+    assert (count(mail), total(mail)) == (0, 0)
+
+
+def test_the_last_process_on_the_outbox_tells_what_is_untold(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert()
+    story.work()
+    story.alert(times=9)
+    story.leave()
+    assert reasons(server.mails) == ["opening", "closing"]
+    assert told(server.mails) == story.raised == 10
+
+
+def test_a_process_that_leaves_others_behind_leaves_the_telling_to_them(file: Path, server: MailServer) -> None:
+    site = Site(file.parent, server, ALERTLOG_OUTBOX=str(file), ALERTLOG_SERVICE=OWNER.service)
+    program = """
+        handler = AlertHandler()
+        handler.set_name("alerts")
+        log.addHandler(handler)
+        log.critical("From another process")
+        print("up", flush=True)
+        sys.stdin.read()
+    """
+    story = Story(file, server)
+    story.clock.set_wall(time())  # the other process knows no other
+    story.alert()
+    story.work()
+    with site.running(program) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        story.alert()
+        story.leave()
+        assert "closing" not in reasons(server.mails)
+        process.communicate("", timeout=PATIENCE)
+    assert told(server.mails) == story.raised + 1 == 3
+    assert "closing" in reasons(server.mails)
+
+
+# Digests and the ration
+
+
+def test_above_mails_per_hour_what_is_due_is_one_digest_and_nothing_is_dropped(
+    place: Path | None, server: MailServer
+) -> None:
+    story = Story(place, server, mails_per_hour=4)
+    for number in range(10):
+        story.alert(f"Trouble {chr(97 + number)}", times=number + 1, level=40 + number)
+    story.work()
+    (digest,) = server.mails
+    assert reasons([digest]) == ["digest"]
+    assert header(digest, "X-Alertlog-Kind") == "digest"
+    assert len(digest.message.get_all("X-Alertlog-Fingerprint", [])) == 10
+    assert count(digest) == total(digest) == story.raised == 55
+    assert references(digest) == ""
+    assert digest.text.index("Trouble j") < digest.text.index("Trouble a")  # worst first
+
+
+def test_a_follow_up_after_a_digest_begins_the_incidents_own_thread(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server, mails_per_hour=2)
+    story.alert("Disk a full")
+    story.alert("Disk b full")
+    story.work()
+    story.alert("Disk a full")
+    story.work(HOUR)
+    story.alert("Disk a full")
+    story.work(HOUR)
+    assert [references(mail) for mail in server.mails[:2]] == ["", ""]
+    assert told(server.mails[:2]) == 3
+    assert {references(mail) for mail in server.mails[2:]} <= {header(server.mails[1], "Message-ID"), ""}
+
+
+def test_no_hour_sees_more_mails_than_the_ration_and_every_alert_is_told(
+    place: Path | None, server: MailServer
+) -> None:
+    story = Story(place, server, mails_per_hour=6)
+    times: list[float] = []
+    for minute in range(300):
+        story.alert(f"Trouble {chr(97 + minute % 26)}{chr(97 + minute // 26)}")
+        times += [minute * 60 + after for after in mailed_at(story, server, 60, each=20)]
+    assert max(sum(1 for other in times if 0 <= other - one < HOUR) for one in times) <= 6
+    story.work(2 * HOUR)
+    assert told(server.mails) == story.raised == 300
+
+
+def test_a_mail_put_off_by_the_server_counts_when_it_goes(file: Path, server: MailServer) -> None:
+    """A greylisting server lets letters pile up; they too come within the ration."""
+    server.refusals = {"oncall@example.org": "451 4.7.1 greylisted"}
+    story = Story(file, server, mails_per_hour=4)
+    for number in range(8):
+        story.alert(f"Trouble {chr(97 + number)}")
+        story.work(1)
+    server.refusals = {}
+    times = mailed_at(story, server, 12 * HOUR)
+    assert times
+    assert max(sum(1 for other in times if 0 <= other - one < HOUR) for one in times) <= 4
+    assert told(server.mails) == story.raised == 8
+
+
+def test_a_test_mail_is_outside_the_ration_and_closes_itself(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server, mails_per_hour=2)
+    for _ in range(4):
+        story.alert("A test", test=True)
+    story.work()
+    story.alert()
+    story.work()
+    assert reasons(server.mails) == ["test", "test", "test", "test", "opening"]
+    story.alert("Another trouble")
+    story.work(1)
+    assert len(server.mails) == 5  # the burst of one is spent
+    story.alert("A test", test=True)
+    story.work(1)
+    assert reasons(server.mails[5:]) == ["test"]
+    story.work_for(3 * HOUR)
+    assert told(server.mails) == story.raised == 7
+    assert len(story.recorder.named("incident_closed")) == 2  # both troubles, none of the tests
+
+
+# Restarts and clocks
+
+
+def test_everything_survives_a_restart_in_any_place(file: Path, server: MailServer) -> None:
+    story = Story(file, server)
+    story.alert()
+    story.restart()
+    story.work()
+    story.restart()
+    story.alert(times=2)
+    story.restart()
+    story.work(299)
+    assert len(server.mails) == 1
+    story.restart()
+    story.work(2)
+    assert reasons(server.mails) == ["opening", "follow-up"]
+    assert count(server.mails[1]) == 1  # the other repeat was in a counter when the process was killed
+    assert references(server.mails[1]) == header(server.mails[0], "Message-ID")
+
+
+@pytest.mark.parametrize("by", [-DAY, pytest.param(DAY, marks=TAKEN), -2 * HOUR, pytest.param(2 * HOUR, marks=TAKEN)])
+def test_a_clock_that_is_set_changes_no_interval(file: Path, server: MailServer, by: float) -> None:
+    story = Story(file, server)
+    story.alert()
+    story.work()
+    story.clock.set_wall(story.clock.wall() + by)
+    story.alert(times=2)
+    assert mailed_at(story, server, 1_200, each=30) == [300]
+    assert reasons(server.mails) == ["opening", "follow-up"]
+    assert told(server.mails) == 3
+    story.clock.set_wall(story.clock.wall() - by)
+    assert mailed_at(story, server, 4 * HOUR) == []
+    assert len(story.recorder.named("incident_closed")) == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "lasting"), [(-3.5 * HOUR, 0), pytest.param(-3.5 * HOUR, 20, marks=PUT_OFF), (DAY, 0), (DAY, 20)]
+)
+def test_a_clock_set_between_two_processes_brings_no_flood_and_no_long_silence(
+    file: Path, server: MailServer, by: float, lasting: int
+) -> None:
+    story = Story(file, server)
+    times = mails_of_an_incident(story, server, lasting * HOUR + 600)
+    story.end()
+    story.clock.set_wall(story.clock.wall() + by)
+    story.begin()
+    times = [times[-1] - (lasting * HOUR + 600), *mails_of_an_incident(story, server, 14 * HOUR)]
+    assert len(times) <= 12
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 4 * HOUR + 600
+    story.leave()
+    assert told(server.mails) == story.raised
+
+
+@PUT_OFF
+def test_a_clock_set_back_by_a_day_between_two_processes_brings_no_long_silence(file: Path, server: MailServer) -> None:
+    story = Story(file, server)
+    mails_of_an_incident(story, server, 600)
+    story.end()
+    story.clock.set_wall(story.clock.wall() - DAY)
+    story.begin()
+    assert mails_of_an_incident(story, server, 4 * HOUR) != []
+
+
+def mails_of_an_incident(story: Story, server: MailServer, seconds: float) -> list[float]:
+    """Have the same alert every ten minutes for some time, and return when mails came."""
+    times: list[float] = []
+    for began in range(0, int(seconds), 600):
+        story.alert()
+        times += [began + after for after in mailed_at(story, server, 600)]
+    return times
+
+
+def test_a_clock_that_jumped_while_another_process_owned_the_outbox_is_not_followed_twice(
+    file: Path, server: MailServer
+) -> None:
+    owner, other = Story(file, server), Story(file, server)
+    owner.alert(times=2)
+    owner.work()
+    other.clock, other.recorder = owner.clock, owner.recorder
+    other.begin()
+    other.alert()
+    other.work()
+    assert other.rounds is not None
+    assert not other.rounds.owns
+    owner.clock.set_wall(owner.clock.wall() + DAY)
+    for story in (owner, other):
+        story.work()
+    owner.end()
+    assert mailed_at(other, server, 1_200, each=30) == [300]

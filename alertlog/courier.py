@@ -1,0 +1,226 @@
+"""The background thread that turns what the outbox holds into mail: `step()`, and the thread, forks and exit around it.
+
+`step` is a plain method; commands and tests call it without a thread. The thread starts with the first record, looks
+once a second, is woken by each new alert, and gathers for a moment before it works, so that a burst is one piece of
+work. It is a daemon: what it does not get done at exit is in the outbox for the next process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from alertlog.alert import Alert
+from alertlog.events import Reports
+from alertlog.forks import FORK_WAIT, take_part
+from alertlog.intake import Intake
+
+if TYPE_CHECKING:
+    from alertlog.rounds import Rounds
+
+NAME = "alertlog-courier"
+"""The thread's name."""
+GATHER = 0.2
+"""Seconds from the first alert of a burst to the work on it."""
+IDLE = 1.0
+"""Seconds between two looks, woken or not."""
+CLOCK_JUMP = 60.0
+"""Seconds by which the calendar's clock may run off the monotonic one before it counts as having been set."""
+LAST_LOOKS = 5
+"""Rounds more that a courier makes at most, before it leaves, for processes that left while it had the outbox."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Somebody waits for one round; where `leaving`, it is to be the last."""
+
+    leaving: bool
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Courier:
+    """Works for one handler.
+
+    Attributes:
+        ident: the identifier of its thread, whose own records are never alerts; 0 while there is none.
+        dormant: True until this process has tried to start the thread.
+    """
+
+    def __init__(self, prepare: Callable[[], Rounds], intake: Intake, reporter: Reports) -> None:
+        """Starts nothing. `prepare` is called on the courier's thread, once: it may import and open what it likes."""
+        self._prepare = prepare
+        self._intake = intake
+        self._reporter = reporter
+        self._rounds: Rounds | None = None
+        self._trouble = ""
+        self._reset()
+        self._orphans: list[Rounds] = []
+        take_part(self)
+
+    def _reset(self) -> None:
+        self.ident = 0
+        self.dormant = True
+        # At most one. No lock: a signal handler may flush or close in the middle of a start.
+        self._threads: dict[str, threading.Thread] = {}
+        self._preparing = threading.Lock()
+        self._pauses: list[tuple[bool, bool]] = []
+        self._gathering = False
+        # The only queue whose put() may interrupt itself: a signal handler or a __del__ may log at any point.
+        self._wakes: SimpleQueue[Request | None] = SimpleQueue()
+
+    def step(self, *, leaving: bool = False) -> None:
+        """Do one round: write the counts, read the journals, send what is due. Never raises.
+
+        Args:
+            leaving: the process is going; if it is the last one on the outbox, what is untold is told now.
+        """
+        try:
+            self._intake.write_counts()
+            self._intake.tend_journal()
+            if leaving:
+                self._intake.retire()
+            if self._rounds is None:
+                if self._intake.nothing_there():
+                    return
+                with self._preparing:
+                    self._rounds = self._prepare()
+            self._rounds.once(leaving=leaving)
+            self._trouble = ""
+        except Exception as error:
+            self._report_trouble(f"{type(error).__name__}: {error}")
+
+    def _report_trouble(self, trouble: str) -> None:
+        if trouble != self._trouble:  # once, not each second
+            self._trouble = trouble
+            self._reporter.report(
+                "smtp_send_failed", f"the courier failed: {trouble}", stage="courier", category="temporary"
+            )
+
+    def load(self, timeout: float) -> None:
+        """Import what reads the settings, on the calling thread, unless the courier is at it already.
+
+        python-dotenv, which environs imports, asks for a logger at its import, and so for the lock of `logging`.
+        Who waits for the courier in `close()` may hold that lock: then only this thread can get the import done.
+
+        Args:
+            timeout: seconds to wait for the courier.
+        """
+        if self._preparing.acquire(timeout=timeout):
+            try:
+                if self._rounds is None:
+                    importlib.import_module("alertlog.settings")
+                else:
+                    self._rounds.load(timeout)
+            finally:
+                self._preparing.release()
+
+    def under_way(self) -> list[Alert]:
+        """Return the first alert of each letter that is being sent at this moment."""
+        rounds = self._rounds
+        return [] if rounds is None else [letter.draft.incidents[0].alert for letter in rounds.under_way]
+
+    # The thread
+
+    def start(self) -> bool:
+        """Start the thread if it is not running; return whether it is."""
+        self.dormant = False
+        if self._threads:
+            return True
+        if sys.is_finalizing():  # Python 3.11 would hand out a thread that never runs, and wait for it for ever
+            return False
+        thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+        if self._threads.setdefault(NAME, thread) is thread:
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down, or has no thread to give
+                self._threads.clear()
+                return False
+        return True
+
+    def wake(self) -> None:
+        """There is a new alert. Takes no lock; may be called from anywhere.
+
+        A courier that gathers already is left in peace: to wake it at each alert of a burst costs the caller a change
+        of threads each time, several times what the alert itself costs.
+        """
+        if not self._gathering and self._wakes.empty():
+            self._wakes.put(None)
+
+    def ask(self, *, leaving: bool, timeout: float) -> bool:
+        """Wait for one round by the thread, at most `timeout` seconds; return whether it was done in time."""
+        request = Request(leaving)
+        self._wakes.put(request)
+        return self.start() and request.done.wait(timeout)
+
+    def _run(self) -> None:
+        self.ident = threading.get_ident()
+        while True:
+            requests = self._gather()
+            leaving = any(request.leaving for request in requests)
+            self.step(leaving=leaving)
+            gone = leaving and self._leave()
+            for request in requests:
+                request.done.set()
+            if gone:
+                return
+
+    def _gather(self) -> list[Request]:
+        """Wait for something to do, then a moment for more of it; somebody who waits ends the waiting."""
+        try:
+            first = self._wakes.get(timeout=IDLE)
+        except Empty:
+            return []
+        self._gathering = True
+        requests = [first] if first else []
+        until = monotonic() + GATHER
+        while not requests and (left := until - monotonic()) > 0:
+            try:
+                more = self._wakes.get(timeout=left)
+            except Empty:
+                break
+            requests += [more] if more else []
+        self._gathering = False  # before the journals are read: an alert that is missed by that wakes again
+        return requests
+
+    def _leave(self) -> bool:
+        """Give the outbox up and end the thread, unless there is more to do by now."""
+        for _ in range(LAST_LOOKS):
+            if self._rounds is None or not self._rounds.release():
+                break
+            self.step(leaving=True)
+        # First gone, then the look: whoever puts something in after it sees that there is no thread.
+        self.ident = 0
+        self._threads.clear()
+        if self._wakes.empty():
+            return True
+        thread = threading.current_thread()
+        if self._threads.setdefault(NAME, thread) is not thread:  # somebody has started another one
+            return True
+        self.ident = threading.get_ident()
+        return False
+
+    # Fork: the child has no thread, and what the parent accepted is the parent's to send.
+
+    def before_fork(self) -> None:
+        prepared = self._preparing.acquire(timeout=FORK_WAIT)
+        self._pauses.append((prepared, self._rounds is not None and self._rounds.before_fork()))
+
+    def after_fork(self) -> None:
+        prepared, paused = self._pauses.pop() if self._pauses else (False, False)  # made while the fork was under way
+        if paused and self._rounds is not None:
+            self._rounds.after_fork()
+        if prepared:
+            self._preparing.release()
+
+    def after_fork_in_child(self) -> None:
+        if self._rounds is not None and not (self._pauses and self._pauses[-1][1]):
+            self._orphans.append(self._rounds)  # its database was in use: not even closing it is safe here
+        self._reset()
+        self._intake.forget()
+        self._rounds = None

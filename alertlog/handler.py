@@ -1,0 +1,349 @@
+"""AlertHandler: what `logging` calls. It never raises, never waits, and leaves everything slow to the courier."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import logging.handlers
+import os
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+from weakref import ref
+
+from alertlog.alert import Alert
+from alertlog.arguments import Arguments, language_of, recipients_of, refuse_credentials, server_of
+from alertlog.capture import fingerprint, snapshot, stub
+from alertlog.context import Trails
+from alertlog.events import LOGGER
+from alertlog.forks import ForkLock
+from alertlog.works import Works
+
+INTERRUPTING_LIMIT = 100
+"""Records that one call takes after its own; a formatter that itself logs at each turn would never let it end."""
+
+
+class _Here(threading.local):
+    """Whether this thread is at work on the intake."""
+
+    busy = False
+
+
+class AlertHandler(logging.handlers.SMTPHandler):
+    """Turns alert-level records into mail, through a durable outbox.
+
+    All arguments are optional; SMTP settings come from the environment. The arguments of
+    `logging.handlers.SMTPHandler` are accepted in its order, as defaults which the environment overrides.
+
+    Args:
+        mailhost: the server, or (server, port); without a port it is 25, as in SMTPHandler.
+        fromaddr: the sender.
+        toaddrs: one recipient or several.
+        subject: template of the Subject header; `{name}` stands for an extra or one of the record's own values.
+        credentials: refused with ValueError: secrets come from the environment only.
+        secure: () for STARTTLS, (key file, certificate file) to show a client certificate as well.
+        timeout: seconds of wall time for one whole delivery attempt.
+        alert_level: records at this level and above are mailed; by default the handler's own level if that is WARNING
+            or above, else CRITICAL. A record with `extra={"alert": kind}` is mailed at any level.
+        service: who writes; by default ALERTLOG_SERVICE, else the main program's name.
+        subjects: templates of the Subject header by kind.
+        context_lines: how many records that the same task logged before an alert are shown with it, of those that the
+            handler's own level lets through; 0 for none.
+        repeat_after: seconds from an incident's first mail to its first follow-up; then doubling, up to 4 h.
+        quiet_after: seconds without a repeat after which an incident closes.
+        mails_per_hour: above it, what is due is merged into one digest.
+        shutdown_timeout: seconds that `close()` may wait for one attempt at what is due; by default
+            SMTP_TIMEOUT_SECONDS.
+        outbox: absolute path of the outbox; by default ALERTLOG_OUTBOX, else a file in the user's state folder.
+        env_prefix: what the names of the SMTP variables begin with.
+        language: `en` or `fr`, for the labels of the mail.
+
+    Raises:
+        ValueError: an argument is wrong; nothing else ever raises.
+    """
+
+    alertlog_handler = True  # by this mark the events module knows that events would reach nobody here
+
+    def __init__(
+        self,
+        mailhost: str | Sequence[Any] | None = None,
+        fromaddr: str | None = None,
+        toaddrs: str | Sequence[str] | None = None,
+        subject: str | None = None,
+        credentials: object = None,
+        secure: Sequence[str] | None = None,
+        timeout: float | None = None,
+        *,
+        alert_level: int | str | None = None,
+        service: str | None = None,
+        subjects: Mapping[str, str] | None = None,
+        context_lines: int = 50,
+        repeat_after: float = 300.0,
+        quiet_after: float = 3600.0,
+        mails_per_hour: float = 30.0,
+        shutdown_timeout: float | None = None,
+        outbox: str | os.PathLike[str] | None = None,
+        env_prefix: str = "SMTP_",
+        language: str = "en",
+    ) -> None:
+        refuse_credentials(credentials, env_prefix)
+        host, port = server_of(mailhost)
+        self._arguments = Arguments(
+            host=host,
+            port=port,
+            sender=fromaddr or "",
+            recipients=recipients_of(toaddrs),
+            secure=None if secure is None else tuple(secure),
+            timeout=timeout,
+            subject=subject or "",
+            subjects=dict(subjects or {}),
+            alert_level=None if alert_level is None else logging._checkLevel(alert_level),  # type: ignore[attr-defined]
+            service=service,
+            context_lines=context_lines,
+            repeat_after=repeat_after,
+            quiet_after=quiet_after,
+            mails_per_hour=mails_per_hour,
+            shutdown_timeout=shutdown_timeout,
+            outbox=None if outbox is None else os.fspath(outbox),
+            env_prefix=env_prefix,
+            language=language_of(language),
+        )
+        logging.Handler.__init__(self)  # not SMTPHandler's, which sets what are properties here
+        self._works: Works | None = None
+        self._beginning = ForkLock()
+        self._here = _Here()
+        self._interrupting: deque[tuple[int, logging.LogRecord]] = deque()
+        self._waited = 0.0
+        self._left = False
+        self._overridden = type(self).filter is not logging.Handler.filter or type(self).emit is not AlertHandler.emit
+        self._trails = Trails(context_lines, monotonic)
+        self._alert_level = self.alert_level
+
+    def createLock(self) -> None:
+        """Have no lock: `logging.shutdown` and `dictConfig` would hold it while `close()` waits."""
+        self.lock = None
+
+    # What SMTPHandler's users look at
+
+    @property
+    def mailhost(self) -> str:  # type: ignore[override]
+        """The server that mail goes to; the environment's if that is complete, else the argument."""
+        return str(self._effective("host", self._arguments.host))
+
+    @property
+    def mailport(self) -> int | None:  # type: ignore[override]
+        port: int | None = self._effective("port", self._arguments.port)
+        return port
+
+    @property
+    def fromaddr(self) -> str:  # type: ignore[override]
+        return str(self._effective("sender", self._arguments.sender))
+
+    @property
+    def toaddrs(self) -> list[str]:  # type: ignore[override]
+        return [str(recipient) for recipient in self._effective("recipients", self._arguments.recipients)]
+
+    @property
+    def subject(self) -> str:  # type: ignore[override]
+        return self._arguments.subject
+
+    def getSubject(self, record: logging.LogRecord) -> str:
+        """Return the Subject header for a record. An override runs on the thread that logs, on a copy of the record."""
+        works = self._begin()
+        return works.subject_of(snapshot(record, fingerprint(record), works.redactor, host=works.host))
+
+    def _effective(self, name: str, argument: Any) -> Any:
+        settings = self._begin().settings()
+        return argument if settings is None else getattr(settings, name)
+
+    # What logging calls
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit; a filter that raises lets the record through."""
+        if self._is_context(record):
+            self._trails.add(record)
+            return True
+        try:
+            passed: Any = self.filter(record)
+        except Exception as error:
+            self._report(record, f"a filter raised {type(error).__name__}, the record is let through")
+            passed = True
+        if isinstance(passed, logging.LogRecord):  # a filter may return another record (Python 3.12)
+            record = passed
+        if passed:
+            self.emit(record)
+        return bool(passed)
+
+    def _is_context(self, record: logging.LogRecord) -> bool:
+        """Whether a record is surely nothing but context, which then needs none of the care that `emit` takes."""
+        try:
+            return (
+                not self.filters
+                and record.levelno < self._alert_level
+                and getattr(record, "alert", None) is None  # __dict__ would slow the record down
+                and record.name != LOGGER
+                and not self._works.courier.dormant  # type: ignore[union-attr]
+                and not self._overridden
+            )
+        except Exception:  # there are no works yet, or the record is broken
+            return False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Accept a record: count it, or append it to the journal, and return. Never raises, never waits."""
+        works = self._works
+        if record.name == LOGGER or (works is not None and threading.get_ident() == works.courier.ident):
+            return
+        if self._here.busy:  # a signal handler or a __del__ came in between
+            self._interrupting.append((os.getpid(), record))
+            return
+        self._work(record)
+        if self._interrupting:
+            self._take_interrupting()
+
+    def _work(self, record: logging.LogRecord) -> None:
+        here = self._here
+        here.busy = True
+        try:
+            self._take(self._works or self._begin(), record)
+        except Exception as error:
+            self._take_badly(record, error)
+        finally:
+            here.busy = False
+
+    def _take(self, works: Works, record: logging.LogRecord) -> None:
+        if works.courier.dormant:
+            works.attend(ref(self))
+        kind = getattr(record, "alert", None)
+        if kind is False:
+            return
+        said = self._take_alert(works, record) if kind or record.levelno >= self.alert_level else None
+        self._trails.add(record, said)
+
+    def _take_alert(self, works: Works, record: logging.LogRecord) -> str | None:
+        """Return what the record says, if it had to be asked."""
+        trouble = fingerprint(record)
+        over = getattr(record, "resolved", None) is True
+        if not over and works.intake.repeat(trouble, record.levelno, record.created):
+            return None
+        alert = self._snapshot(works, record, trouble)
+        works.accept(alert)
+        return f"{alert.message}\n{alert.exception}" if alert.exception else alert.message
+
+    def _report(self, record: logging.LogRecord, problem: str) -> None:
+        try:
+            self.works.report_capture(record, problem)
+        except Exception:
+            self.handleError(record)
+
+    def _take_badly(self, record: logging.LogRecord, error: Exception) -> None:
+        works = self._works
+        if works is None:  # no machine without a host name has been seen; the standard library's way, if there is one
+            self.handleError(record)
+            return
+        try:
+            alert = stub(record, fingerprint(record), error, works.redactor)
+            works.accept(alert)
+            self._trails.add(record, alert.message)
+            works.report_capture(record, f"{type(error).__name__}: {error}")
+        except Exception:  # at the very end of the stack not even this works: later, from further up
+            self._interrupting.append((os.getpid(), record))
+
+    def _take_interrupting(self) -> None:
+        """Take the records that came while a thread was at work on one; in a forked child they are the parent's."""
+        for _ in range(INTERRUPTING_LIMIT):
+            try:
+                process, record = self._interrupting.popleft()
+            except IndexError:  # that was the last one, or another thread was faster
+                break
+            if process == os.getpid():
+                self._work(record)
+
+    def setLevel(self, level: int | str) -> None:
+        super().setLevel(level)
+        self._alert_level = self.alert_level
+
+    @property
+    def alert_level(self) -> int:
+        """The level from which on records are mailed."""
+        given = self._arguments.alert_level
+        if given is not None:
+            return given
+        return self.level if self.level >= logging.WARNING else logging.CRITICAL
+
+    def alert_of(self, record: logging.LogRecord) -> Alert:
+        """Return what this handler would mail of a record, whatever its level."""
+        return self._snapshot(self.works, record, fingerprint(record))
+
+    def _snapshot(self, works: Works, record: logging.LogRecord, trouble: str) -> Alert:
+        problems: list[str] = []
+        own_format = self.formatter is not None or type(self).format is not logging.Handler.format
+        own_subject = type(self).getSubject is not AlertHandler.getSubject
+        text = self._own(works, self.format, record, problems) if own_format else ""
+        subject = self._own(works, self.getSubject, record, problems) if own_subject else ""
+        return snapshot(
+            record,
+            trouble,
+            works.redactor,
+            host=works.host,
+            text=text,
+            subject=subject,
+            problem="; ".join(problems),
+            context=self._trails.before(works.redactor),
+        )
+
+    def _own(self, works: Works, method: Any, record: logging.LogRecord, problems: list[str]) -> str:
+        """Call the user's own method on a copy: formatters leave `message` and `exc_text` on the record."""
+        try:
+            return str(method(copy.copy(record)))
+        except Exception as error:
+            problems.append(f"{method.__name__}() raised {type(error).__name__}")
+            works.report_capture(record, problems[-1])
+            return ""
+
+    def flush(self) -> None:
+        """Deliver what is due: wait for one attempt, at most `shutdown_timeout` seconds."""
+        self._waited = 0.0
+        self._round(leaving=False)
+
+    def close(self) -> None:
+        """Write the counts, wait for one attempt at what is due, at most `shutdown_timeout` seconds, and go.
+
+        What is not sent then is in the outbox for the next process. A record after `close()` opens everything again.
+        """
+        self._round(leaving=True)
+        self._trails.forget()
+        super().close()
+
+    def _round(self, *, leaving: bool) -> None:
+        works = self._works
+        if works is None:
+            self._left = leaving
+            return
+        works.intake.write_counts()
+        if not self._here.busy:
+            self._take_interrupting()
+        started = monotonic()
+        # logging.shutdown() flushes and closes: what a flush waited in vain is not waited again.
+        done = works.round(leaving=leaving, timeout=max(0.0, works.shutdown_timeout - self._waited))
+        self._waited = 0.0 if done else self._waited + monotonic() - started
+
+    @property
+    def works(self) -> Works:
+        """What stands behind this handler in this process; for commands and tests."""
+        return self._works or self._begin()
+
+    def _begin(self) -> Works:
+        """Read where alerts are kept and under whose name: at the first record, when logging is set up for good."""
+        here = self._here
+        before, here.busy = here.busy, True  # a signal that logs meanwhile must not come back here for the lock
+        try:
+            with self._beginning:
+                if self._works is None:
+                    self._works = Works(self._arguments, self.name)
+                    if self._left:  # logging has shut down already, and nobody may come back for counts
+                        self._works.intake.count_no_more()
+                return self._works
+        finally:
+            here.busy = before

@@ -1,0 +1,217 @@
+"""What stands behind one handler from its first record on: intake, courier, reporter, and how they fit together."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import ReferenceType
+
+from alertlog.alert import Alert
+from alertlog.arguments import Arguments
+from alertlog.capture import text_of
+from alertlog.clock import Clock, SystemClock
+from alertlog.courier import Courier
+from alertlog.errors import ConfigError, JournalError
+from alertlog.events import Reporter
+from alertlog.intake import Intake
+from alertlog.ownership import Owner
+from alertlog.place import outbox_path, service_name, variable
+from alertlog.redact import Redactor
+
+if TYPE_CHECKING:
+    from alertlog.handler import AlertHandler
+    from alertlog.letter import Wording
+    from alertlog.planning import Post
+    from alertlog.rounds import Rounds
+    from alertlog.settings import SmtpSettings
+
+DEFAULT_TIMEOUT = 10.0
+"""Seconds that `close()` waits where neither the handler nor the environment says how long."""
+
+LONGEST_TIMEOUT = 300.0
+LOAD_WAIT = 0.5
+"""Seconds that whoever closes or flushes waits to import what the courier needs; it may have begun with that."""
+
+
+class Works:
+    """The parts of one handler in this process. Made at the first record; opens nothing until there is an alert.
+
+    Attributes:
+        place: the outbox's file; None where there is no place for one.
+        owner: whose part of the outbox this is.
+    """
+
+    def __init__(self, arguments: Arguments, name: str | None, clock: Clock | None = None) -> None:
+        self.arguments = arguments
+        self.clock: Clock = clock or SystemClock()
+        self.redactor = Redactor.of(os.environ)
+        self.reporter = Reporter(self.redactor, self.clock)
+        self.host = socket.gethostname()
+        self.place, service = self._surroundings()
+        self.owner = Owner(service, name or f"alerts {arguments.env_prefix}")
+        self.intake = Intake(self.place, self.owner.key, self.clock, self._report_unwritable)
+        self.courier = Courier(self.rounds, self.intake, self.reporter)
+
+    def _surroundings(self) -> tuple[Path | None, str]:
+        try:
+            place = outbox_path(self.arguments.outbox, os.environ)
+        except ConfigError as error:
+            place = None
+            self._report_problems(error, "alerts are kept in memory only")
+        try:
+            return place, service_name(self.arguments.service, os.environ)
+        except ConfigError as error:
+            self._report_problems(error, "the service is called alertlog")
+            return place, "alertlog"
+
+    def attend(self, handler: ReferenceType[AlertHandler]) -> None:
+        """Start the courier at this process's first record: an earlier process may have left something to send.
+
+        A child of multiprocessing ends by os._exit(), without logging.shutdown(): its own finalizers close for it.
+        """
+        util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
+        if util is not None and process is not None and process.parent_process() is not None:
+            util.Finalize(None, _close, args=(handler,), exitpriority=-10)
+        self.courier.start()
+
+    def accept(self, alert: Alert) -> None:
+        """Take an alert in, and see to it that somebody sends it."""
+        self.intake.add(alert)
+        self.courier.wake()
+        if not self.courier.start():
+            self.intake.count_no_more()
+            self.intake.write_counts()
+            self.reporter.report(
+                "smtp_send_failed",
+                f"no thread to send from; the alert waits for the next process: {alert.summary}",
+                stage="courier",
+                category="temporary",
+                kind=alert.kind,
+                fingerprint=alert.fingerprint,
+                alert=alert.to_dict(),
+            )
+
+    def round(self, *, leaving: bool, timeout: float) -> bool:
+        """Wait for one round of the courier; return whether it was done in time.
+
+        Whoever waits may hold locks of the logging module, so the courier's events take another way meanwhile.
+        """
+        if self.intake.journal is not None and "alertlog.settings" not in sys.modules:
+            self.courier.load(LOAD_WAIT)
+        with self.reporter.bypassing():
+            done = self.courier.ask(leaving=leaving, timeout=timeout)
+            if leaving and not done:
+                self._report_left()
+            return done
+
+    def _report_left(self) -> None:
+        """The process may be gone before the attempt under way has an outcome, and with it the event that tells it."""
+        for alert in self.courier.under_way():
+            self.reporter.report(
+                "smtp_send_failed",
+                f"the process goes before the mail is accepted; the alert stays for the next one: {alert.summary}",
+                stage="shutdown",
+                category="temporary",
+                kind=alert.kind,
+                fingerprint=alert.fingerprint,
+                alert=alert.to_dict(),
+            )
+
+    @property
+    def shutdown_timeout(self) -> float:
+        """Seconds that `close()` may wait."""
+        given = self.arguments.shutdown_timeout
+        if given is not None:
+            return given
+        try:  # without environs, which costs a tenth of a second that a program's exit need not pay
+            seconds = float(variable(f"{self.arguments.env_prefix}TIMEOUT_SECONDS", os.environ))
+        except (ConfigError, ValueError):
+            seconds = self.arguments.timeout or DEFAULT_TIMEOUT
+        return seconds if 0 < seconds <= LONGEST_TIMEOUT else DEFAULT_TIMEOUT
+
+    # Made when needed, because it costs imports
+
+    def settings(self) -> SmtpSettings | None:
+        """Return the SMTP settings in force, None where they are not complete."""
+        try:
+            return self._read_settings()
+        except ConfigError:
+            return None
+
+    def subject_of(self, alert: Alert) -> str:
+        from alertlog.letter import subject_of
+
+        return subject_of(alert, self._wording())
+
+    def post(self) -> Post:
+        """Return how this handler writes."""
+        from alertlog.planning import Post
+        from alertlog.policy import Pace
+
+        given = self.arguments
+        return Post(
+            Pace(given.repeat_after, given.quiet_after, given.mails_per_hour),
+            self._wording,
+            self._read_settings,
+        )
+
+    def _wording(self) -> Wording:
+        from alertlog.letter import Wording
+
+        given = self.arguments
+        return Wording(self.owner.service, given.subject, given.subjects, given.language)
+
+    def rounds(self) -> Rounds:
+        """Return new tools for a courier, which import what they need: to be called on its thread."""
+        from alertlog.rounds import Rounds
+
+        with suppress(ImportError):  # now, when a fork waits for it, rather than at the first event
+            importlib.import_module("pythonjsonlogger.json")
+        return Rounds(self.place, self.owner, self.post(), self.intake, self.reporter, self.clock)
+
+    def _read_settings(self) -> SmtpSettings:
+        from alertlog.settings import SmtpDefaults, read_smtp
+
+        given = self.arguments
+        defaults = SmtpDefaults(given.host, given.port, given.sender, given.recipients, given.secure, given.timeout)
+        return read_smtp(os.environ, given.env_prefix, defaults)
+
+    # Say so
+
+    def report_capture(self, record: logging.LogRecord, problem: str) -> None:
+        self.reporter.report(
+            "alert_capture_failed",
+            f"{problem}; the record was: {text_of(record.msg, 1_000)}",
+            alert={"logger": text_of(record.name, 200), "message": text_of(record.msg, 10_000)},
+        )
+
+    def _report_unwritable(self, alert: Alert, error: JournalError) -> None:
+        self.reporter.report(
+            "outbox_unavailable",
+            f"the alert is in memory only: {alert.levelname} {alert.summary} ({error})",
+            stage=error.stage,
+            kind=alert.kind,
+            fingerprint=alert.fingerprint,
+            alert=alert.to_dict(),
+        )
+
+    def _report_problems(self, error: ConfigError, outcome: str) -> None:
+        self.reporter.report(
+            "smtp_config_invalid",
+            f"{outcome}: {error}",
+            stage="settings",
+            category="refused",
+            problems=error.problems,
+        )
+
+
+def _close(handler: ReferenceType[AlertHandler]) -> None:
+    alive = handler()
+    if alive is not None:
+        alive.close()

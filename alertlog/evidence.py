@@ -21,6 +21,8 @@ NAME_LIMIT = 60
 TITLE_LIMIT = 200
 """Characters shown of a title, a host or an exception's line."""
 EXTRAS_LIMIT = 65
+CONTEXT_LIMIT = 1_000
+"""Records shown that came before an alert."""
 
 
 def body_of(alert: Alert) -> str:
@@ -55,11 +57,19 @@ class Evidence:
         yield Section(self.words.say("Where and when"), rows=(*self._places(), *self._times()))
         if not alert.text:
             yield from self._unless_empty("Traceback", self._shown(alert.traceback.rstrip(), TEXT_LIMIT))
+        yield from self._unless_empty("Before it", "\n".join(self._before(alert)))
         yield from self._samples("Also seen in this incident", [sample for sample in samples if not sample.resolved])
 
     def _unless_empty(self, title: str, text: str) -> Iterator[Section]:
         if text:
             yield Section(self.words.say(title), text=text)
+
+    def _before(self, alert: Alert) -> Iterator[str]:
+        """Yield what the task logged before; the further lines of a text are indented, to look like no record."""
+        for when, level, logger, text in alert.context[-CONTEXT_LIMIT:]:
+            time = self.words.time(when, beside=alert.created)
+            source = f"{squeezed(level, NAME_LIMIT):<8} {squeezed(logger, TITLE_LIMIT)}:"
+            yield f"{time} {source} {self._shown(text, SAMPLE_LIMIT)}".replace("\n", "\n    ")
 
     def _samples(self, title: str, samples: Iterable[Alert]) -> Iterator[Section]:
         for sample in samples:

@@ -65,6 +65,12 @@ class Words:
         when = local_time(seconds)
         return f"{self._day(when)} {when:%H:%M:%S} {when.tzname()}"
 
+    def time(self, seconds: float, *, beside: float) -> str:
+        """Return a time to the millisecond, with the day where it is another one than that of the moment `beside`."""
+        when = local_time(seconds)
+        clock = f"{when:%H:%M:%S}{self.point}{when.microsecond // 1000:03}"
+        return clock if when.date() == local_time(beside).date() else f"{self._day(when)} {clock}"
+
     def span(self, first: float, last: float) -> str:
         """Return two moments, the day and the time zone only once where they are the same."""
         begin, end = local_time(first), local_time(last)
@@ -153,6 +159,7 @@ _FRENCH = {
     "Details": "Détails",
     "Where and when": "Où et quand",
     "Traceback": "Pile d'appels",
+    "Before it": "Juste avant",
     "Also seen in this incident": "Vu aussi dans cet incident",
     "Trouble while the record was captured": "Problème lors de la capture de l'enregistrement",
     "(no message)": "(sans message)",

@@ -33,6 +33,11 @@ TRACEBACK = """Traceback (most recent call last):
     raise PriceError(f"no price for {ticker}")
 portfolio_etl.prices.PriceError: no price for SHOP.TO
 """
+CONTEXT = (
+    (MOMENT - 10_000.0, "INFO", "portfolio_etl.pipeline", "mode normal, 980 calls left"),
+    (MOMENT - 1.75, "INFO", "portfolio_etl.prices", "32 holdings to refresh"),
+    (MOMENT - 0.5, "WARNING", "portfolio_etl.prices", "no answer for SHOP.TO\nTimeoutError: timed out"),
+)
 
 _ALERT = Alert(
     fingerprint="3f2a9c5517d0be84",
@@ -154,7 +159,7 @@ def samples() -> dict[str, Draft]:
     back = alert(message="Quota reset: 0 of 1000", created=MOMENT + 9_000, resolved=True)
     over = repeated(resolved=True, last=MOMENT + 9_000)
     return {
-        "opening": draft("opening", incident(failure(), count=4, last=MOMENT + 3)),
+        "opening": draft("opening", incident(failure(context=CONTEXT), count=4, last=MOMENT + 3)),
         "quota": draft("opening"),
         "follow-up": draft("follow-up", repeated()),
         "closing": draft("closing", repeated(count=2)),

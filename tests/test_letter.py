@@ -23,6 +23,7 @@ from tests.letters import (
     ENGLISH,
     FRENCH,
     GOLDEN,
+    MOMENT,
     RECIPIENTS,
     SENDER,
     TRACEBACK,
@@ -94,7 +95,7 @@ def test_the_page_fits_mail_programs_and_screen_readers(wording: Wording) -> Non
     page = Page(html_of(read(letter(samples()["opening"], wording))))
     assert ("lang", wording.language) in page.attributes
     assert page.tags.count("h1") == 1
-    assert page.tags.count("h2") == 2
+    assert page.tags.count("h2") == 3
     tables_of_facts = page.tags.count("table") - page.attributes.count(("role", "presentation"))
     assert tables_of_facts == 1
     assert not {"img", "script", "link", "style", "iframe"} & set(page.tags)
@@ -150,6 +151,56 @@ def test_further_lines_of_a_value_cannot_pass_for_another_row() -> None:
 def test_a_moment_that_no_calendar_holds_breaks_nothing(reason: Reason) -> None:
     odd = incident(alert(created=1e300), first=float("nan"), last=float("inf"), count=3)
     read(letter(draft(reason, odd, date=float("-inf"))))
+
+
+# What came before
+
+
+def before(*lines: tuple[float, str, str, str], **changes: Any) -> tuple[str, str]:
+    """Both parts of a mail about an alert that these lines came before."""
+    mail = read(letter(draft("opening", incident(failure(context=lines, **changes)))))
+    return text_of(mail), Page(html_of(mail)).text
+
+
+def test_what_came_before_is_told_after_the_traceback_with_time_level_and_logger() -> None:
+    for part in before((MOMENT - 0.5, "WARNING", "etl.prices", "no answer"), (MOMENT, "INFO", "etl", "gave up")):
+        _above, below = part.split(TRACEBACK.rstrip())
+        assert "Before it" in below
+        assert "03:12:06.500 WARNING  etl.prices: no answer\n03:12:07.000 INFO     etl: gave up\n" in f"{below}\n"
+
+
+def test_where_nothing_came_before_nothing_is_said_of_it() -> None:
+    assert all("Before it" not in part for part in before())
+
+
+def test_what_came_before_on_another_day_has_its_date() -> None:
+    for part in before((MOMENT - 86_400, "INFO", "etl", "yesterday")):
+        assert "24 November 2026 03:12:07.000 INFO     etl: yesterday" in part
+
+
+def test_a_text_cannot_pass_for_another_record_that_came_before() -> None:
+    for part in before((MOMENT, "INFO\nFORGED", "etl\n03:12:07.000 INFO", "one\r\n03:12:07.000 INFO etl: two")):
+        assert "\n03:12:07.000 INFO FORGED etl 03:12:07.000 INFO: one\n    03:12:07.000 INFO etl: two" in part
+
+
+def test_the_own_text_of_a_formatter_does_not_stand_for_what_came_before() -> None:
+    for part in before((MOMENT, "INFO", "etl", "before all that"), text="formatted"):
+        assert "before all that" in part
+
+
+@pytest.mark.parametrize("reason", ["opening", "follow-up", "closing", "resolved"])
+def test_all_mails_of_an_incident_but_a_digest_tell_what_came_before(reason: Reason) -> None:
+    whole = incident(alert(context=((MOMENT, "INFO", "etl", "before all that"),)))
+    assert "before all that" in text_of(read(letter(draft(reason, whole))))
+    assert "before all that" not in text_of(read(letter(draft("digest", whole))))
+
+
+def test_much_that_came_before_leaves_the_page_within_its_limit_and_the_title_on_top() -> None:
+    lines = [(MOMENT, "INFO", "etl", f"{number} " + "<&>" * 1_000) for number in range(2_000)]
+    mail = read(letter(draft("opening", incident(failure(context=tuple(lines))))))
+    assert len(html_of(mail).encode()) <= HTML_LIMIT
+    assert "etl: 1999 " in text_of(mail)
+    assert "etl: 999 " not in text_of(mail)
 
 
 # Subjects
@@ -325,6 +376,7 @@ def test_hostile_text_arrives_as_it_was_and_nowhere_else(
         traceback=traceback,
         process=name,
         problem=value,
+        context=((0.0, name, value, message),),
     )
     wording = Wording(name, "{alert} {service} {levelname}", {}, "fr")
     whole = incident(hostile, samples=(hostile,), thread=f"<{value[:30]}>")

@@ -103,6 +103,12 @@ def test_a_moment_that_no_calendar_holds_is_shown_as_the_epoch(seconds: float) -
     assert ENGLISH.moment(seconds) == "1 January 1970 00:00:00 UTC"
 
 
+def test_a_time_has_milliseconds_and_the_day_only_where_it_is_another_one() -> None:
+    assert ENGLISH.time(MOMENT + 0.0625, beside=MOMENT) == "03:12:07.062"
+    assert FRENCH.time(MOMENT + 0.5, beside=MOMENT + 3_600) == "03:12:07,500"
+    assert FRENCH.time(MOMENT - 86_400, beside=MOMENT) == "24 novembre 2026 03:12:07,000"
+
+
 def test_a_span_names_day_and_zone_once_where_they_are_the_same() -> None:
     summer_ends = 1_792_889_999.0
     assert ENGLISH.span(MOMENT, MOMENT) == "25 November 2026 03:12:07 CET"

@@ -13,7 +13,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from alertlog.alert import Alert, Line
 from alertlog.traces import exception_line, links, traceback_text
@@ -152,20 +152,24 @@ def snapshot(
         extras=_extras(fields, redactor),
         text=_clean(text, MESSAGE_LIMIT, redactor),
         subject=_clean(subject, NAME_LIMIT * 5, redactor),
-        exception=_clean(exception_line(value) if value else "", NAME_LIMIT * 5, redactor),
+        exception=_clean("" if value is None else exception_line(value), NAME_LIMIT * 5, redactor),
         traceback=_clean(_traceback(record, value), MESSAGE_LIMIT, redactor),
         path=text_of(record.pathname, EXTRA_LIMIT),
         line=_number(record.lineno),
-        function=text_of(record.funcName or "", NAME_LIMIT),
+        function=_name(record.funcName),
         host=host,
         pid=_number(record.process),
-        process=text_of(record.processName or "", NAME_LIMIT),
-        thread=text_of(record.threadName or "", NAME_LIMIT),
-        task=text_of(fields.get("taskName") or "", NAME_LIMIT),
+        process=_name(record.processName),
+        thread=_name(record.threadName),
+        task=_name(fields.get("taskName")),
         problem=_clean(f"{problem}; {failure}" if problem and failure else problem or failure, EXTRA_LIMIT, redactor),
         resolved=fields.get("resolved") is True,
         context=context,
     )
+
+
+def _name(value: object) -> str:
+    return "" if value is None else text_of(value, NAME_LIMIT)
 
 
 def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, redactor: Redacts | None = None) -> Alert:
@@ -193,26 +197,33 @@ def message_of(record: logging.LogRecord) -> tuple[str, str]:
         message: Any = record.getMessage()  # a program's own kind of record may return anything
         return (message if type(message) is str else sized(message, MESSAGE_LIMIT)[0]), ""
     except Exception as error:
-        raw = [sized(part, MESSAGE_LIMIT)[0] for part in (record.msg, record.args or "")]
+        arguments: Any = record.args
+        none = arguments is None or (type(arguments) is tuple and not arguments)  # any other kind may raise if asked
+        raw = [sized(part, MESSAGE_LIMIT)[0] for part in ((record.msg,) if none else (record.msg, arguments))]
         return " ".join(raw).rstrip(), f"the message could not be formatted: {exception_line(error)}"
 
 
 def exception_of(record: logging.LogRecord) -> BaseException | None:
     """Return the exception that a record was logged with."""
     info: Any = record.exc_info  # a record that was rebuilt from what another process sent may have anything there
-    value = info[1] if isinstance(info, tuple) and len(info) > 1 else info
-    return value if isinstance(value, BaseException) else None
+    # By type(): isinstance() asks a proxy for the class it pretends to be, and that may raise.
+    value = info[1] if issubclass(type(info), tuple) and len(info) > 1 else info
+    return value if issubclass(type(value), BaseException) else None
 
 
 def _traceback(record: logging.LogRecord, value: BaseException | None) -> str:
-    if value is None and not record.exc_text and not record.stack_info:
+    if value is None and record.exc_text is None and record.stack_info is None:
         return ""
     try:
-        text = traceback_text(value) if value else sized(record.exc_text or "", MESSAGE_LIMIT)[0]
+        text = _shown(record.exc_text) if value is None else traceback_text(value)
     except Exception as error:
         text = f"the traceback could not be formatted: {exception_line(error)}"
-    stack = sized(record.stack_info or "", MESSAGE_LIMIT)[0]
+    stack = _shown(record.stack_info)
     return f"{text}\n{stack}".strip("\n") if stack else text
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else sized(value, MESSAGE_LIMIT)[0]
 
 
 def _extras(fields: dict[str, Any], redactor: Redacts) -> tuple[tuple[str, str], ...]:
@@ -246,6 +257,6 @@ def _cut_clean(text: str, limit: int, redact: Callable[[str], str], size: str) -
 
 def _number(value: object) -> int:
     """Return a number as a database can keep it (64 bits), 0 for what is none."""
-    if type(value) is int and -_LARGEST <= value <= _LARGEST:
-        return value
-    return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else 0
+    kind = type(value)
+    number = cast(int, value) if kind is int or issubclass(kind, int) else 0
+    return max(-_LARGEST, min(number, _LARGEST))

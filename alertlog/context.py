@@ -37,8 +37,7 @@ CONTEXTS_A_SECOND = 20
 
 _SLACK = 1_024  # Redact before the last cut: half a secret left by a first one would not be known again.
 _KEPT = LINE_LIMIT + _SLACK
-_ARGUMENTS = 5
-_ARGUMENT = 200
+_ARGUMENTS, _ARGUMENT = 5, 200
 """How many arguments, and characters of each, are kept to be filled in later."""
 _NESTED = 3
 """How many records deep a `__str__` that logs is asked for its text: what it logs may be itself."""
@@ -53,12 +52,7 @@ _Kept = tuple[float, str, str, str, tuple[Any, ...]]
 
 
 class _Trail:
-    """The last records of one logical task.
-
-    Attributes:
-        thread: the identifier of the thread whose it is; 0 if it is a task's, or nobody's any more.
-        task: returns the task whose it is, None if there is none.
-    """
+    """The last records of one logical task: of the thread of this identifier, or of what `task` returns."""
 
     __slots__ = ("__weakref__", "lines", "task", "thread")
 

@@ -116,6 +116,8 @@ class Delivery:
     def _send(self, todo: Round, session: Sends, sending: _Sending) -> None:
         """Raises DeliveryError if the way to the server failed rather than the letter."""
         waiting, started = sending.waiting, self._clock.monotonic()
+        with self._keeper.lock:
+            self._outbox(todo).offer(waiting)
         try:
             receipt = session.send(sending.letter, sending.recipients)
         except OutcomeUnknown as error:

@@ -183,5 +183,5 @@ def _samples(incident: Incident, alert: Alert) -> str:
     samples = list(incident.samples)
     known = {(sample.message, sample.exception, sample.text) for sample in (incident.alert, *samples)}
     if len(samples) < SAMPLES and not alert.resolved and (alert.message, alert.exception, alert.text) not in known:
-        samples.append(alert)
+        samples.append(alert._replace(context=()))
     return json.dumps(samples)

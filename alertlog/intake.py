@@ -58,7 +58,14 @@ class _Open:
 
 
 class Intake:
-    """Accepts alerts for one handler of this process."""
+    """Accepts alerts for one handler of this process.
+
+    Attributes:
+        journal: what is written to now; None before the first alert.
+        retired: journals that couriers of other processes can't find any more.
+        begun: the names of the latest journals.
+        memory: what no journal could be written for.
+    """
 
     def __init__(self, outbox: Path | None, key: str, clock: Clock, unwritable: Unwritable) -> None:
         """Opens nothing yet.
@@ -77,6 +84,7 @@ class Intake:
         """In a forked child, or at the beginning: counts, memory and journal are the parent's business."""
         self.journal: Journal | None = None
         self.retired: deque[Journal] = deque()
+        self.begun: deque[str] = deque(maxlen=64)
         self.memory: deque[Tally] = deque(maxlen=MEMORY_LIMIT)
         self._open: dict[str, _Open] = {}
         self._closed: deque[_Open] = deque()
@@ -168,6 +176,7 @@ class Intake:
         if self._outbox is None:
             raise JournalError("there is no folder for an outbox", stage="journal")
         self.journal = journal = Journal.create(self._outbox, self._key)
+        self.begun.append(journal.path.name)
         return journal
 
     def _write_repeats(self, known: _Open) -> None:
@@ -182,7 +191,7 @@ class Intake:
         if len(self._open) >= OPEN_LIMIT:
             for fingerprint in list(self._open)[: OPEN_LIMIT // 10]:
                 self._close(fingerprint)
-        new = _Open(alert, self._clock.monotonic() + OPEN_FOR)
+        new = _Open(alert._replace(context=()), self._clock.monotonic() + OPEN_FOR)
         while self._open.setdefault(alert.fingerprint, new) is not new:
             self._close(alert.fingerprint)
 

@@ -15,7 +15,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from glob import escape
+from glob import escape, glob
 from pathlib import Path
 from typing import ClassVar
 from weakref import WeakValueDictionary
@@ -105,6 +105,11 @@ class Journal:
         except OSError:
             return False
 
+    @property
+    def end(self) -> int:
+        """How many bytes there are by now."""
+        return os.fstat(self._descriptor).st_size
+
     def append(self, payload: bytes) -> None:
         """Append one frame by one write. Safe in any number of threads.
 
@@ -146,6 +151,11 @@ class OtherJournal:
         self._descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
         self.dead = self._lock()
 
+    @property
+    def end(self) -> int:
+        """How many bytes there are by now."""
+        return os.fstat(self._descriptor).st_size
+
     def _lock(self) -> bool:
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,7 +173,8 @@ class OtherJournal:
 
 def journal_paths(outbox: Path, key: str) -> list[Path]:
     """Return the journals of one owner, oldest process first as far as names tell."""
-    return sorted(outbox.parent.glob(f"{escape(outbox.name)}.{key}.*.journal"))
+    # Not Path.glob(), which raises where the folder is not ours to look into.
+    return sorted(map(Path, glob(f"{escape(str(outbox))}.{key}.*.journal")))
 
 
 def _read(descriptor: int, offset: int) -> list[tuple[bytes, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from glob import escape
+from glob import escape, glob
 from pathlib import Path
 
 from alertlog.alert import Incident, Tally
@@ -139,16 +139,18 @@ class Keeper:
 
         To be asked before their journals are read: what those who have gone wrote last is then read in any case.
         """
-        self._met_others = self._others_live()
+        self._met_others = any(map(_alive, self._others()))
         return not self._met_others
 
     def left_behind(self) -> bool:
-        """Return whether all others have gone since `last_one`: they could not tell, for the outbox was ours."""
-        return self._met_others and not self._others_live()
+        """Return whether all others have gone since, who could not tell what they counted: the outbox was ours."""
+        others = self._others()
+        came = any(path.name not in self._intake.begun for path in others)
+        return (self._met_others or came) and not any(map(_alive, others))
 
-    def _others_live(self) -> bool:
+    def _others(self) -> list[Path]:
         paths = journal_paths(self._place, self._owner.key) if self._place else []
-        return any(Journal.of_this_process(path) is None and _alive(path) for path in paths)
+        return [path for path in paths if Journal.of_this_process(path) is None]
 
     def ingest(self, outbox: Outbox) -> list[Incident]:
         """Read every journal and what memory holds into the outbox; return the incidents that this opened."""
@@ -209,6 +211,7 @@ class Keeper:
 
     def _ingest_journal(self, outbox: Outbox, journal: Journal | OtherJournal) -> list[Incident]:
         opened: list[Incident] = []
+        end = journal.end  # what comes while this reads is for the next round: some thread may write as fast
         for _ in range(CHUNKS):
             if not (frames := self._unread(journal)):
                 break
@@ -216,6 +219,8 @@ class Keeper:
             offset = frames[-1][1]
             opened += outbox.ingest(tallies, {journal.path.name: offset}, self._clock.wall())
             self._read_to[journal.path.name] = offset
+            if offset >= end:
+                break
         return opened
 
     def _unread(self, journal: Journal | OtherJournal) -> list[tuple[bytes, int]]:
@@ -241,9 +246,12 @@ class Keeper:
         self.close()
         if self._inode and _is_set_aside(place, self._inode):  # by another owner; what was in it has to be read again
             self._read_to.clear()
+        first = not self._inode
         self._inode = _inode(place)
         self._file = Outbox(self._owner, self._pace, place)
         self._inode = _inode(place)
+        if first:
+            self._file.forget_future(self._clock.wall())
         for name, offset in self._file.read_to().items():
             self._read_to[name] = max(offset, self._read_to.get(name, 0))
         return self._file
@@ -290,7 +298,7 @@ def _inode(place: Path) -> int:
 
 
 def _is_set_aside(place: Path, inode: int) -> bool:
-    return any(_inode(aside) == inode for aside in place.parent.glob(f"{escape(place.name)}.corrupt-*"))
+    return any(_inode(Path(aside)) == inode for aside in glob(f"{escape(str(place))}.corrupt-*"))
 
 
 def _alive(path: Path) -> bool:

@@ -67,12 +67,10 @@ class Outbox:
 
     def _register(self, owner: Owner) -> int:
         names = (owner.service, owner.handler)
-        known = self._database.rows("SELECT id FROM owner WHERE service = ? AND handler = ?", names)
-        return (
-            int(known[0][0])
-            if known
-            else self._database.run("INSERT INTO owner (service, handler) VALUES (?, ?)", names)
-        )
+        look_up = "SELECT id FROM owner WHERE service = ? AND handler = ?"
+        if not self._database.rows(look_up, names):
+            self._database.run("INSERT OR IGNORE INTO owner (service, handler) VALUES (?, ?)", names)
+        return int(self._database.rows(look_up, names)[0][0])
 
     def close(self) -> None:
         self._database.close()
@@ -84,7 +82,7 @@ class Outbox:
         opened = []
         with self._database.transaction():
             for tally in tallies:
-                known = self._open_incident(tally)
+                known = self._open_incident(tally, now)
                 if known is None:
                     opened.append(self.incidents.add(tally, now))
                 else:
@@ -92,20 +90,24 @@ class Outbox:
             self._note(read_to)
         return opened
 
-    def _open_incident(self, tally: Tally) -> Incident | None:
+    def _open_incident(self, tally: Tally, now: float) -> Incident | None:
         """Return the open incident that a tally belongs to, if that is not over by now."""
         known = None if tally.alert.test else self.incidents.open_with(tally.alert.fingerprint)
-        if known is None or not self._is_over(known, tally):
+        if known is None or not self._is_over(known, tally, now):
             return known
         self.incidents.end(known)
         return None
 
-    def _is_over(self, known: Incident, tally: Tally) -> bool:
-        """Return whether this is new trouble: after the other's end, or after it has been quiet for long enough."""
+    def _is_over(self, known: Incident, tally: Tally, now: float) -> bool:
+        """Return whether this is new trouble: after the other's end, or after it has been quiet for long enough.
+
+        Quiet by both clocks: the records' jumps when the calendar is set, the courier's does not see when an alert
+        that lay in a journal was raised.
+        """
         if tally.alert.resolved:
             return False
         ended = known.resolved and tally.last >= known.last
-        return ended or tally.first - known.last >= self._pace.quiet_after
+        return ended or min(tally.first - known.last, now - known.seen) >= self._pace.quiet_after
 
     def read_to(self) -> dict[str, int]:
         """Return how far each journal is read, in bytes, by its file's name."""
@@ -162,9 +164,15 @@ class Outbox:
                 self.letters.told(letter, done)
                 self.letters.tried(letter, again, "")
 
+    def offer(self, letter: Waiting) -> None:
+        """A server is about to see the text: whatever becomes of this process, it must not change any more."""
+        self.letters.offer(letter, True)
+
     def postpone(self, letter: Waiting, due: float, error: str) -> None:
         """The attempt failed before the text can have been taken: try again at `due`."""
-        self.letters.tried(letter, due, error)
+        with self._database.transaction():
+            self.letters.tried(letter, due, error)
+            self.letters.offer(letter, letter.offered)
 
     def doubt(self, letter: Waiting, due: float, error: str) -> None:
         """Nobody knows whether the server took the letter: try the very same again at `due`."""
@@ -262,6 +270,21 @@ class Outbox:
                 " due = due + :by * (due > 0) WHERE owner = :owner",
                 "UPDATE letter SET created = created + :by, due = due + :by WHERE owner = :owner",
                 "UPDATE gate SET due = due + :by, told = told + :by, tokens_at = tokens_at + :by WHERE owner = :owner",
+            ):
+                self._database.run(statement, values)
+
+    def forget_future(self, now: float) -> None:
+        """The calendar's clock went back between two processes: what seems to lie ahead has happened by now.
+
+        How long ago is not known, and a mail too many is better than a long silence.
+        """
+        values = {"now": now, "owner": self._owner, "wait": policy.LONGEST_WAIT}
+        with self._database.transaction():
+            for statement in (
+                "UPDATE incident SET mailed = :now - :wait, due = 0 WHERE owner = :owner AND mailed > :now",
+                "UPDATE incident SET seen = :now WHERE owner = :owner AND seen > :now",
+                "UPDATE letter SET created = :now WHERE owner = :owner AND created > :now",
+                "UPDATE gate SET told = min(told, :now), tokens_at = min(tokens_at, :now) WHERE owner = :owner",
             ):
                 self._database.run(statement, values)
 

@@ -80,6 +80,9 @@ class Letters:
             (due, error, letter.id),
         )
 
+    def offer(self, letter: Waiting, offered: bool) -> None:
+        self._database.run("UPDATE letter SET offered = ? WHERE id = ?", (offered, letter.id))
+
     def doubted(self, letter: Waiting) -> None:
         self._database.run("UPDATE letter SET unknown = unknown + 1, offered = 1 WHERE id = ?", (letter.id,))
 

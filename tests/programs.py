@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, Protocol
 
-from alertlog.testing import Mail
+from alertlog.testing import Mail, MailServer
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0
@@ -138,6 +138,17 @@ def address(server: Server) -> dict[str, str]:
 def told(mails: Iterable[Mail]) -> int:
     """The alerts that mails tell of; a copy has the Message-ID of what it is a copy of, and counts once."""
     return sum({str(mail.message["Message-ID"]): int(mail.message["X-Alertlog-Count"]) for mail in mails}.values())
+
+
+def wait_until_told(server: MailServer, count: int) -> None:
+    """Wait until mails have told of that many alerts; a mail more may be a copy.
+
+    Raises:
+        TimeoutError: no mail came for long.
+    """
+    mails = server.mails
+    while told(mails) < count:
+        mails = list(server.wait_for(len(mails) + 1, timeout=30))
 
 
 def fingerprints(mails: Iterable[Mail]) -> list[str]:

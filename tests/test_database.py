@@ -35,6 +35,20 @@ def add(database: Database, service: object) -> int:
     return database.insert("owner", service=service, handler="alerts")
 
 
+def add_all(database: Database, *services: str | BaseException) -> None:
+    """Add owners in one transaction, and raise what is among them."""
+    with database.transaction():
+        for service in services:
+            if isinstance(service, BaseException):
+                raise service
+            add(database, service)
+
+
+def read(place: Path) -> list[str]:
+    with closing(Database(place)) as opened:
+        return owners(opened)
+
+
 # Opening
 
 
@@ -94,6 +108,23 @@ input()
         assert sorted([a.line(), b.line()]) == ["1", "2"]
 
 
+def test_where_somebody_was_faster_the_tables_are_made_once(place: Path) -> None:
+    class Slow(Database):
+        seen = 0
+
+        def _version(self) -> int:
+            version = super()._version()
+            self.seen += 1
+            if self.seen == 1:
+                Database(place).close()
+            return version
+
+    with closing(Slow(place)) as database:
+        assert database.seen == 2
+        add(database, "shop")
+    assert read(place) == ["shop"]
+
+
 def test_a_file_of_a_newer_version_is_left_alone(place: Path, database: Database) -> None:
     database.run(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(OutboxError, match=rf"newer alertlog \(format {VERSION + 1}, not {VERSION}\)") as caught:
@@ -134,9 +165,8 @@ def test_damage_that_shows_later_is_called_so(place: Path) -> None:
     content = bytearray(place.read_bytes())
     content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
     place.write_bytes(content)
-    with pytest.raises(OutboxError) as caught, closing(Database(place)) as damaged:
-        damaged.rows("SELECT count(service) FROM owner")
-        damaged.rows("SELECT * FROM incident")
+    with pytest.raises(OutboxError) as caught:
+        read(place)
     assert caught.value.corrupt
 
 
@@ -180,17 +210,15 @@ def test_a_transaction_is_kept_whole(place: Path, database: Database) -> None:
     with database.transaction():
         add(database, "a")
         add(database, "b")
-    with closing(Database(place)) as other:
-        assert owners(other) == ["a", "b"]
+    assert read(place) == ["a", "b"]
 
 
 @pytest.mark.parametrize("error", [ValueError("in the middle"), KeyboardInterrupt()])
 def test_an_error_in_the_middle_leaves_nothing_and_the_next_transaction_works(
     database: Database, error: BaseException
 ) -> None:
-    with pytest.raises(type(error)), database.transaction():
-        add(database, "a")
-        raise error
+    with pytest.raises(type(error)):
+        add_all(database, "a", error)
     assert owners(database) == []
     with database.transaction():
         add(database, "b")
@@ -198,9 +226,8 @@ def test_an_error_in_the_middle_leaves_nothing_and_the_next_transaction_works(
 
 
 def test_a_statement_that_fails_in_the_middle_leaves_nothing(database: Database) -> None:
-    with pytest.raises(OutboxError, match="UNIQUE"), database.transaction():
-        add(database, "a")
-        add(database, "a")
+    with pytest.raises(OutboxError, match="UNIQUE"):
+        add_all(database, "a", "a")
     assert owners(database) == []
 
 
@@ -217,8 +244,7 @@ with database.transaction():
 """
     with child(tmp_path, program, place) as process:
         assert process.line() == "half-way"
-        with closing(Database(place)) as meanwhile:
-            assert owners(meanwhile) == ["before"]
+        assert read(place) == ["before"]
         process.kill()
         with closing(Database(place)) as after:
             assert owners(after) == ["before"]
@@ -230,9 +256,8 @@ def test_a_full_disk_is_an_error_leaves_nothing_and_passes(tmp_path: Path) -> No
     with small_disk(tmp_path, 1024) as disk, closing(Database(disk / "alerts.sqlite3")) as database:
         add(database, "before")
         filler = fill(disk)
-        with pytest.raises(OutboxError) as caught, database.transaction():
-            for number in range(500):
-                add(database, f"{number} " * 500)
+        with pytest.raises(OutboxError) as caught:
+            add_all(database, *(f"{number} " * 500 for number in range(500)))
         assert (caught.value.corrupt, caught.value.busy) == (False, False)
         assert owners(database) == ["before"]
         filler.unlink()
@@ -260,11 +285,10 @@ database.close()
         assert place.with_name(place.name + "-wal").exists()
         add(first, "first again")
         add(second, "second")
-    with closing(Database(place)) as after:
-        assert owners(after) == ["first", "other", "first again", "second"]
+    assert read(place) == ["first", "other", "first again", "second"]
 
 
-def test_no_descriptor_of_the_file_is_closed_but_by_sqlite(place: Path, database: Database) -> None:
+def test_no_descriptor_of_the_file_is_closed_but_by_sqlite(place: Path, tmp_path: Path, database: Database) -> None:
     """Asked of another process, because this one can't see its own locks."""
     program = """
 import fcntl, struct, sys
@@ -276,12 +300,8 @@ with open(sys.argv[1], "rb+") as file:
 """
     add(database, "shop")
     Database(place).close()
-    with child(tmp_path_of(place), program, place) as process:
+    with child(tmp_path, program, place) as process:
         assert process.line() == "False"
-
-
-def tmp_path_of(place: Path) -> Path:
-    return place.parent.parent
 
 
 # A damaged file
@@ -301,10 +321,9 @@ def test_a_file_is_set_aside_with_its_log_under_a_name_that_tells_when(place: Pa
 def test_a_file_without_a_log_is_set_aside_alone(place: Path) -> None:
     place.parent.mkdir()
     place.write_text("damaged")
-    assert os.listdir(place.parent) == [place.name]
-    assert os.listdir(place.parent) != [set_aside(place, TIME).name]
-    with closing(Database(place)) as database:
-        assert owners(database) == []
+    aside = set_aside(place, TIME)
+    assert os.listdir(place.parent) == [aside.name]
+    assert read(place) == []
 
 
 def test_where_the_folder_does_not_let_us_that_is_an_error(tmp_path: Path) -> None:

@@ -620,7 +620,6 @@ def test_what_was_accepted_but_not_noted_is_not_told_again_by_a_digest(file: Pat
     assert (story.untold, story.letters) == (0, [])
 
 
-@pytest.mark.xfail(strict=True, reason="that a server may have the text is noted only after its answer")
 def test_what_was_accepted_when_its_process_was_killed_is_sent_again_as_it_was_and_told_by_no_digest(
     file: Path,
 ) -> None:

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from alertlog import errors
-from alertlog.errors import AlertlogError, ConfigError, DeliveryError, FleetUnavailable, OutboxError
+from alertlog.errors import AlertlogError, ConfigError, DeliveryError, OutboxError
 
 BUILTINS = {
     "ConfigError": ValueError,
@@ -20,7 +20,6 @@ BUILTINS = {
     "LetterRejected": ValueError,
     "JournalError": OSError,
     "OutboxError": OSError,
-    "FleetUnavailable": ConnectionError,
 }
 CATEGORIES = {"ConfigError": "refused", "SessionRefused": "refused", "LetterRejected": "permanent"}
 ALL = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, AlertlogError)]
@@ -31,8 +30,6 @@ def of(cls: type[AlertlogError]) -> AlertlogError:
         return ConfigError({"SMTP_HOST": "is not set", "SMTP_TO": "is not set"}, missing=True)
     if cls is OutboxError:
         return OutboxError("alerts.sqlite3: disk image is malformed", corrupt=True, busy=True)
-    if cls is FleetUnavailable:
-        return FleetUnavailable("no password", problems={"ALERTLOG_REDIS_URL": "is refused"})
     return cls("no reply", stage="rcpt", code=451)
 
 
@@ -78,11 +75,6 @@ def test_a_config_error_names_every_variable_and_what_is_wrong_with_it() -> None
     assert str(error) == "SMTP_HOST: is not set; SMTP_PORT: is no port"
     assert error.problems == {"SMTP_HOST": "is not set", "SMTP_PORT": "is no port"}
     assert (error.stage, error.missing) == ("settings", False)
-
-
-def test_what_a_fleets_operator_can_repair_waits_for_the_operator() -> None:
-    assert FleetUnavailable("no connection").category == "temporary"
-    assert FleetUnavailable("no password", problems={"ALERTLOG_REDIS_URL": "is refused"}).category == "refused"
 
 
 def test_an_outbox_error_says_of_itself_whether_the_file_is_damaged_or_only_busy() -> None:

@@ -219,7 +219,12 @@ def test_a_formatter_stands_for_message_and_traceback_and_leaves_the_record_alon
     logger = log()
     handler_of(logger).setFormatter(logging.Formatter("FORMATTED %(message)s"))
     seen: list[logging.LogRecord] = []
-    logger.addFilter(lambda record: seen.append(record) or True)
+
+    def look(record: logging.LogRecord) -> bool:
+        seen.append(record)
+        return True
+
+    logger.addFilter(look)
     logger.critical("Quota %s", "used")
     (mail,) = server.wait_for(1)
     assert "FORMATTED Quota used" in mail.text
@@ -230,7 +235,7 @@ def test_a_formatter_stands_for_message_and_traceback_and_leaves_the_record_alon
 def test_a_method_of_the_users_that_raises_is_replaced_by_ours_with_an_event(
     server: MailServer, log: Log, tmp_path: Path, events: Events, method: str
 ) -> None:
-    def broken(self: AlertHandler, record: logging.LogRecord) -> str:
+    def broken(_self: AlertHandler, _record: logging.LogRecord) -> str:
         raise RuntimeError("mine is broken")
 
     mine = type("Mine", (AlertHandler,), {method: broken})
@@ -294,7 +299,7 @@ def test_a_record_that_defeats_capturing_altogether_is_mailed_as_far_as_it_goes(
 def test_a_filter_that_raises_lets_the_record_through_with_an_event(
     server: MailServer, log: Log, events: Events
 ) -> None:
-    def broken(record: logging.LogRecord) -> bool:
+    def broken(_record: logging.LogRecord) -> bool:
         raise RuntimeError
 
     logger = log()
@@ -346,9 +351,7 @@ def test_a_bad_environment_never_raises_and_is_reported_once(
 # Feedback, interruption, ends
 
 
-def test_no_event_of_alertlog_feeds_the_handler_with_root_at_debug(
-    server: MailServer, log: Log, tmp_path: Path
-) -> None:
+def test_no_event_of_alertlog_feeds_the_handler_with_root_at_debug(server: MailServer, tmp_path: Path) -> None:
     root, handler = logging.getLogger(), AlertHandler(outbox=tmp_path / "alerts.sqlite3", alert_level=logging.DEBUG)
     level = root.level
     root.addHandler(handler)

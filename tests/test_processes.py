@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alertlog.testing import Mail, MailServer
-from tests.programs import PATIENCE, Site, fingerprints, told
+from tests.programs import PATIENCE, Site, fingerprints, told, wait_until_told
 from tests.servers import ScriptedServer, silence
 
 KILLS = 50
@@ -114,8 +114,7 @@ def test_a_process_killed_while_it_sends_costs_nothing_and_a_copy_has_the_same_m
 def test_a_process_killed_as_its_mail_is_accepted_leaves_at_most_a_copy(site: Site, server: MailServer) -> None:
     for number in range(1, 6):
         with site.running("listen()\nlog.critical(sys.argv[1])\nsys.stdin.read()\n", "Disk full: " + "x" * number):
-            while told(server.mails) < number:
-                server.wait_for(len(server.mails) + 1)
+            wait_until_told(server, number)
     site.run("listen()\nlog.info('Started')\n")
     assert told(server.mails) == 5
 

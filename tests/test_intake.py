@@ -1,0 +1,415 @@
+"""The intake: each alert is accepted once, each repeat is counted once, whoever else is at work meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alertlog.alert import Alert, Tally
+from alertlog.errors import JournalError
+from alertlog.intake import JOURNAL_LIMIT, MARKS_LIMIT, MEMORY_LIMIT, OPEN_FOR, OPEN_LIMIT, Intake
+from alertlog.journal import Journal, OtherJournal, journal_paths
+from alertlog.testing import ManualClock
+from tests.support import TIME, child, fill, small_disk, some_alert
+
+KEY = "0a1b2c3d"
+
+
+class Taken:
+    """An intake, and what can be seen of it from outside."""
+
+    def __init__(self, outbox: Path | None) -> None:
+        self.outbox = outbox
+        self.clock = ManualClock(TIME)
+        self.refused: list[tuple[Alert, JournalError]] = []
+        self.intake = Intake(outbox, KEY, self.clock, lambda alert, error: self.refused.append((alert, error)))
+
+    def log(self, message: str = "Disk full", *, times: int = 1, **changes: Any) -> None:
+        """Log the same alert so many times, as the handler does."""
+        alert = some_alert(message, **{"created": self.clock.wall(), **changes})
+        for _ in range(times):
+            if not self.intake.repeat(alert.fingerprint, alert.level, alert.created):
+                self.intake.add(alert)
+
+    @property
+    def paths(self) -> list[Path]:
+        return journal_paths(self.outbox, KEY) if self.outbox else []
+
+    @property
+    def written(self) -> list[Tally]:
+        """All that journals hold, in the order of each."""
+        return [tally for path in self.paths for tally in tallies(path)]
+
+    @property
+    def counts(self) -> list[int]:
+        return [tally.count for tally in self.written]
+
+
+def tallies(path: Path) -> list[Tally]:
+    here = Journal.of_this_process(path)  # whose lock a second descriptor would take away
+    if here is not None:
+        return all_of(here.read)
+    with closing(OtherJournal(path)) as journal:
+        return all_of(journal.read)
+
+
+def all_of(read: Callable[[int], list[tuple[bytes, int]]]) -> list[Tally]:
+    found, offset = list[Tally](), 0
+    while some := read(offset):
+        found += [Tally.from_json(payload) for payload, _end in some]
+        offset = some[-1][1]
+    return found
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Taken:
+    return Taken(tmp_path / "state" / "alerts.sqlite3")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, 256) as place:
+        yield place
+
+
+# Accepting
+
+
+def test_an_intake_opens_nothing_before_the_first_alert(taken: Taken) -> None:
+    assert taken.intake.nothing_there()
+    assert taken.outbox is not None
+    assert not taken.outbox.parent.exists()
+    taken.log()
+    assert not taken.intake.nothing_there()
+    assert len(taken.paths) == 1
+
+
+def test_an_alert_is_in_the_journal_when_add_returns(taken: Taken) -> None:
+    taken.log("Disk full")
+    (tally,) = taken.written
+    assert tally == Tally(some_alert("Disk full"), 1, TIME, TIME)
+    assert taken.refused == []
+
+
+def test_what_only_memory_holds_is_told_before_add_returns(taken: Taken) -> None:
+    assert taken.outbox is not None
+    taken.outbox.parent.write_text("a file in the place of the folder")
+    taken.log("Disk full")
+    taken.log("Disk full", times=2)
+    ((alert, error),) = taken.refused
+    assert (alert, error.stage) == (some_alert("Disk full"), "journal")
+    assert [tally.count for tally in taken.intake.memory] == [1]
+    taken.intake.write_counts()
+    assert [tally.count for tally in taken.intake.memory] == [1, 2]
+
+
+def test_without_a_place_memory_holds_it() -> None:
+    taken = Taken(None)
+    assert taken.intake.nothing_there()
+    taken.log()
+    assert len(taken.intake.memory) == len(taken.refused) == 1
+    assert not taken.intake.nothing_there()
+
+
+def test_memory_holds_so_many_alerts_and_each_was_told() -> None:
+    taken = Taken(None)
+    for number in range(MEMORY_LIMIT + 5):
+        taken.intake.add(some_alert(f"{number} full"))
+    assert len(taken.intake.memory) == MEMORY_LIMIT
+    assert taken.intake.memory[0].alert.message == "5 full"
+    assert len(taken.refused) == MEMORY_LIMIT + 5
+
+
+def test_on_a_full_disk_nothing_is_lost_and_when_there_is_room_it_is_written_in_order(disk: Path) -> None:
+    taken = Taken(disk / "alerts.sqlite3")
+    taken.log("before")
+    filler = fill(disk)
+    for number in range(10):
+        taken.log(f"{number} while the disk is full {'x' * 5_000}")
+    taken.intake.write_memory()
+    assert [tally.alert.message[0] for tally in taken.intake.memory] == list("0123456789")
+    assert len(taken.refused) == 10
+    filler.unlink()
+    taken.intake.write_memory()
+    taken.intake.write_memory()
+    assert list(taken.intake.memory) == []
+    assert [tally.alert.message[0] for tally in taken.written] == list("b0123456789")
+
+
+# Repeats
+
+
+def test_a_repeat_costs_a_count_and_the_counts_are_written_when_asked_for(taken: Taken) -> None:
+    taken.log(times=5)
+    assert taken.counts == [1]
+    taken.clock.advance(2)
+    taken.log(times=2)
+    taken.intake.write_counts()
+    taken.intake.write_counts()
+    assert taken.counts == [1, 6]
+    assert taken.written[1] == Tally(some_alert(created=TIME), 6, TIME, TIME + 2)
+    taken.log()
+    taken.intake.write_counts()
+    assert taken.counts == [1, 6, 1]
+    assert taken.written[2].first == TIME + 2
+
+
+def test_an_incident_is_open_here_for_five_seconds_then_the_alert_is_written_whole(taken: Taken) -> None:
+    taken.log()
+    taken.clock.advance(OPEN_FOR)
+    taken.log()
+    taken.clock.advance(0.1)
+    taken.log("Disk still full")
+    assert [tally.alert.message for tally in taken.written] == ["Disk full", "Disk still full"]
+    taken.intake.write_counts()
+    assert taken.counts == [1, 1, 1]
+
+
+def test_a_repeat_at_a_higher_level_is_written_whole_and_one_at_a_lower_is_counted(taken: Taken) -> None:
+    taken.log(level=40)
+    taken.log(level=40)
+    taken.log(level=50)
+    taken.log(level=40)
+    taken.intake.write_counts()
+    assert sorted((tally.alert.level, tally.count) for tally in taken.written) == [(40, 1), (40, 1), (50, 1), (50, 1)]
+
+
+def test_what_says_that_it_is_over_comes_after_the_repeats_before_it(taken: Taken) -> None:
+    taken.log(times=3)
+    taken.intake.add(some_alert("Disk fine", fingerprint=some_alert("Disk full").fingerprint, resolved=True))
+    taken.log()
+    assert [(tally.count, tally.alert.resolved) for tally in taken.written] == [
+        (1, False),
+        (2, False),
+        (0, True),
+        (1, False),
+    ]
+
+
+def test_a_test_is_never_a_repeat(taken: Taken) -> None:
+    for _ in range(2):
+        taken.intake.add(some_alert(test=True))
+    assert not taken.intake.repeat(some_alert().fingerprint, 50, TIME)
+    assert taken.counts == [1, 1]
+
+
+def test_many_incidents_are_open_at_once_and_the_oldest_go_first(taken: Taken) -> None:
+    for number in range(OPEN_LIMIT + 1):
+        taken.log(f"{number} full")
+        taken.log(f"{number} full")
+    assert not taken.intake.repeat(some_alert("0 full").fingerprint, 50, TIME)
+    assert taken.intake.repeat(some_alert(f"{OPEN_LIMIT} full").fingerprint, 50, TIME)
+    taken.intake.write_counts()
+    assert sum(taken.counts) == 2 * (OPEN_LIMIT + 1) + 1
+
+
+def test_repeats_that_nobody_comes_for_are_written_by_the_thread_that_brings_them(taken: Taken) -> None:
+    taken.log(times=MARKS_LIMIT + 2)
+    assert taken.counts == [1, MARKS_LIMIT + 1]
+
+
+@pytest.mark.parametrize("when", ["2026-01-01", None, float("nan"), Decimal(5), -1.0])
+def test_a_repeat_without_a_real_time_is_counted(taken: Taken, when: Any) -> None:
+    taken.log()
+    assert taken.intake.repeat(some_alert().fingerprint, 50, when)
+    taken.intake.write_counts()
+    assert taken.counts == [1, 1]
+    assert taken.written[1].last >= 5
+
+
+def test_who_leaves_writes_everything_and_counts_no_more_until_somebody_tends_the_journal(taken: Taken) -> None:
+    taken.log(times=3)
+    taken.intake.retire()
+    assert taken.intake.journal is None
+    taken.log(times=2)
+    assert sorted(taken.counts) == [1, 1, 1, 2]
+    taken.intake.tend_journal()
+    taken.log(times=2)
+    assert sorted(taken.counts) == [1, 1, 1, 1, 2]
+    taken.intake.write_counts()
+    assert sum(taken.counts) == 7
+
+
+def test_a_repeat_while_its_incident_is_closed_is_counted_or_written_whole(taken: Taken) -> None:
+    taken.log()
+    known = taken.intake._open[some_alert().fingerprint]
+
+    class Closing(ManualClock):
+        def monotonic(self) -> float:
+            taken.intake.count_no_more()
+            return super().monotonic()
+
+    taken.intake._clock = Closing(TIME)
+    assert not taken.intake.repeat(some_alert().fingerprint, 50, TIME), "nobody would come for the mark"
+    assert not known.marks
+
+
+def test_a_mark_that_somebody_took_meanwhile_is_not_counted_twice(taken: Taken) -> None:
+    taken.log()
+
+    class Slow(dict[str, Any]):
+        looks = 0
+
+        def get(self, key: str, default: Any = None) -> Any:
+            self.looks += 1
+            if self.looks == 2:
+                taken.intake.count_no_more()
+                taken.intake.write_counts()
+            return super().get(key, default)
+
+    taken.intake._open = Slow(taken.intake._open)
+    assert taken.intake.repeat(some_alert().fingerprint, 50, TIME)
+    assert taken.counts == [1, 1]
+
+
+def test_two_threads_that_open_the_same_incident_lose_no_count(taken: Taken) -> None:
+    taken.log()
+    before = taken.intake._open[some_alert().fingerprint]
+
+    class Late(dict[str, Any]):
+        """Another thread is a moment faster, twice; and a third one closes what that opened the second time."""
+
+        turns = 0
+
+        def setdefault(self, key: str, default: Any = None) -> Any:
+            self.turns += 1
+            if self.turns == 1:
+                before.marks.append(None)
+                self[key] = before
+            return before if self.turns == 2 else super().setdefault(key, default)
+
+    taken.intake._open = Late()
+    taken.intake.add(some_alert())
+    taken.intake.write_counts()
+    assert taken.counts == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kinds", [1, 7])
+def test_threads_that_log_while_counts_are_written_lose_and_double_nothing(taken: Taken, kinds: int) -> None:
+    done = threading.Event()
+    raised: Counter[str] = Counter()
+    start = threading.Barrier(5)
+
+    def log(name: int) -> None:
+        start.wait()
+        for number in range(3_000):
+            taken.log(f"{(name + number) % kinds} full")
+
+    def write() -> None:
+        turn = 0
+        while not done.is_set():
+            turn += 1
+            taken.intake.write_counts()
+            taken.intake.tend_journal()
+            taken.clock.advance(0.5)
+            if turn % 10 == 0:
+                taken.intake.retire()
+
+    threads = [threading.Thread(target=log, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    writer = threading.Thread(target=write)
+    writer.start()
+    start.wait()
+    for thread in threads:
+        thread.join()
+    done.set()
+    writer.join()
+    taken.intake.write_counts()
+    for tally in taken.written:
+        raised[tally.alert.message] += tally.count
+    assert sum(raised.values()) == 12_000
+    assert taken.refused == []
+
+
+# The journal
+
+
+def test_a_long_journal_is_left_to_be_removed_and_a_new_one_begun(taken: Taken) -> None:
+    taken.log()
+    taken.intake.tend_journal()
+    taken.log("x" * JOURNAL_LIMIT)
+    assert len(taken.paths) == 1
+    taken.intake.tend_journal()
+    assert taken.intake.journal is None
+    assert not taken.intake.retired
+    taken.log("next")
+    assert len(taken.paths) == 2
+    assert sorted(taken.intake.begun) == [path.name for path in taken.paths]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_journal_whose_folder_is_gone_is_kept_to_be_read(taken: Taken, again: bool) -> None:
+    taken.log("before")
+    assert taken.outbox is not None
+    moved = taken.outbox.parent.rename(taken.outbox.parent.with_name("moved"))
+    if again:
+        taken.outbox.parent.mkdir()
+    taken.log("lost to everyone else")
+    taken.intake.tend_journal()
+    (journal,) = taken.intake.retired
+    assert [tally.alert.message for tally in all_of(journal.read)] == ["before", "lost to everyone else"]
+    assert not taken.intake.nothing_there(), "it has to be read"
+    taken.log("after")
+    assert [tally.alert.message for tally in taken.written] == ["after"]
+    assert len(list(moved.iterdir())) == 1
+
+
+@pytest.mark.parametrize("there", ["the outbox", "a journal", "a journal in here"])
+def test_what_an_earlier_process_left_is_something(taken: Taken, there: str) -> None:
+    assert taken.outbox is not None
+    taken.outbox.parent.mkdir()
+    kept: list[Journal] = []
+    if there == "the outbox":
+        taken.outbox.touch()
+    elif there == "a journal":
+        Journal.create(taken.outbox, KEY)
+    else:
+        kept.append(Journal.create(taken.outbox, KEY))
+    assert not taken.intake.nothing_there()
+    assert Intake(taken.outbox.with_name("other"), KEY, taken.clock, lambda *_: None).nothing_there()
+
+
+def test_a_place_that_can_not_be_looked_at_holds_nothing(tmp_path: Path) -> None:
+    taken = Taken(tmp_path / ("x" * 300) / "alerts.sqlite3")
+    assert taken.intake.nothing_there()
+
+
+def test_a_forked_child_begins_with_nothing(taken: Taken) -> None:
+    taken.log(times=3)
+    taken.intake.memory.append(Tally.one(some_alert()))
+    journal = taken.intake.journal
+    taken.intake.forget()
+    assert (taken.intake.journal, len(taken.intake.memory), len(taken.intake.begun)) == (None, 0, 0)
+    taken.intake.write_counts()
+    assert taken.counts == [1]
+    taken.log()
+    assert taken.intake.journal not in (None, journal)
+
+
+def test_what_was_accepted_survives_the_kill_of_its_process(taken: Taken, tmp_path: Path) -> None:
+    program = """
+import sys
+from alertlog.clock import SystemClock
+from alertlog.intake import Intake
+from tests.support import some_alert
+
+intake = Intake(Path(sys.argv[1]), "0a1b2c3d", SystemClock(), lambda *_: None)
+for number in range(100):
+    intake.add(some_alert(f"{number} full"))
+    print(number)
+    if number == 30:
+        input()
+"""
+    with child(tmp_path, program, taken.outbox) as process:
+        for number in range(31):
+            assert process.line() == str(number)
+        process.kill()
+    assert [tally.alert.message for tally in taken.written] == [f"{number} full" for number in range(31)]

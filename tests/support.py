@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from alertlog.alert import Alert, Tally
+from alertlog.errors import JournalError
+from alertlog.intake import Intake
+from alertlog.journal import Journal, OtherJournal, journal_paths
+from alertlog.testing import ManualClock
 from tests.needs import lacking
 from tests.programs import Site
 
+KEY = "0a1b2c3d"
+"""Some owner's key."""
 TIME = 1_767_225_600.0
 """Unix time in seconds at which what these functions make has happened."""
 
@@ -45,6 +51,53 @@ def some_alert(message: str = "Disk full", **changes: Any) -> Alert:
 def tally(message: str = "Disk full", count: int = 1, at: float = TIME, **changes: Any) -> Tally:
     """So many alerts at one time."""
     return replace(Tally.one(some_alert(message, created=at, **changes)), count=count)
+
+
+class Taken:
+    """An intake, and what can be seen of it from outside."""
+
+    def __init__(self, place: Path | None, key: str = KEY, clock: ManualClock | None = None) -> None:
+        self.place = place
+        self.key = key
+        self.clock = clock or ManualClock(TIME)
+        self.refused: list[tuple[Alert, JournalError]] = []
+        self.intake = Intake(place, key, self.clock, lambda alert, error: self.refused.append((alert, error)))
+
+    def log(self, message: str = "Disk full", *, times: int = 1, **changes: Any) -> None:
+        """Log the same alert so many times, as the handler does."""
+        alert = some_alert(message, **{"created": self.clock.wall(), **changes})
+        for _ in range(times):
+            if not self.intake.repeat(alert.fingerprint, alert.level, alert.created):
+                self.intake.add(alert)
+
+    @property
+    def paths(self) -> list[Path]:
+        return journal_paths(self.place, self.key) if self.place else []
+
+    @property
+    def written(self) -> list[Tally]:
+        """All that journals hold, in the order of each."""
+        return [tally for path in self.paths for tally in tallies(path)]
+
+    @property
+    def counts(self) -> list[int]:
+        return [tally.count for tally in self.written]
+
+
+def tallies(path: Path) -> list[Tally]:
+    here = Journal.of_this_process(path)  # whose lock a second descriptor would take away
+    if here is not None:
+        return all_of(here.read)
+    with closing(OtherJournal(path)) as journal:
+        return all_of(journal.read)
+
+
+def all_of(read: Callable[[int], list[tuple[bytes, int]]]) -> list[Tally]:
+    found, offset = list[Tally](), 0
+    while some := read(offset):
+        found += [Tally.from_json(payload) for payload, _end in some]
+        offset = some[-1][1]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

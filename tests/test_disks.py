@@ -7,6 +7,8 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -351,6 +353,8 @@ def test_a_program_that_was_started_without_a_stderr_ends_as_ever(site: Site, se
     outcome = site.run(
         """
 import subprocess
+import threading
+import time
 
 os.execvp("sh", ["sh", sys.argv[1], sys.executable, "-c", sys.argv[2]])
 """,

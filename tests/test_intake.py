@@ -4,68 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alertlog.alert import Alert, Tally
-from alertlog.errors import JournalError
+from alertlog.alert import Tally
 from alertlog.intake import JOURNAL_LIMIT, MARKS_LIMIT, MEMORY_LIMIT, OPEN_FOR, OPEN_LIMIT, Intake
-from alertlog.journal import Journal, OtherJournal, journal_paths
+from alertlog.journal import Journal
 from alertlog.testing import ManualClock
-from tests.support import TIME, child, fill, small_disk, some_alert
-
-KEY = "0a1b2c3d"
-
-
-class Taken:
-    """An intake, and what can be seen of it from outside."""
-
-    def __init__(self, outbox: Path | None) -> None:
-        self.outbox = outbox
-        self.clock = ManualClock(TIME)
-        self.refused: list[tuple[Alert, JournalError]] = []
-        self.intake = Intake(outbox, KEY, self.clock, lambda alert, error: self.refused.append((alert, error)))
-
-    def log(self, message: str = "Disk full", *, times: int = 1, **changes: Any) -> None:
-        """Log the same alert so many times, as the handler does."""
-        alert = some_alert(message, **{"created": self.clock.wall(), **changes})
-        for _ in range(times):
-            if not self.intake.repeat(alert.fingerprint, alert.level, alert.created):
-                self.intake.add(alert)
-
-    @property
-    def paths(self) -> list[Path]:
-        return journal_paths(self.outbox, KEY) if self.outbox else []
-
-    @property
-    def written(self) -> list[Tally]:
-        """All that journals hold, in the order of each."""
-        return [tally for path in self.paths for tally in tallies(path)]
-
-    @property
-    def counts(self) -> list[int]:
-        return [tally.count for tally in self.written]
-
-
-def tallies(path: Path) -> list[Tally]:
-    here = Journal.of_this_process(path)  # whose lock a second descriptor would take away
-    if here is not None:
-        return all_of(here.read)
-    with closing(OtherJournal(path)) as journal:
-        return all_of(journal.read)
-
-
-def all_of(read: Callable[[int], list[tuple[bytes, int]]]) -> list[Tally]:
-    found, offset = list[Tally](), 0
-    while some := read(offset):
-        found += [Tally.from_json(payload) for payload, _end in some]
-        offset = some[-1][1]
-    return found
+from tests.support import KEY, TIME, Taken, all_of, child, fill, small_disk, some_alert
 
 
 @pytest.fixture
@@ -84,8 +34,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_an_intake_opens_nothing_before_the_first_alert(taken: Taken) -> None:
     assert taken.intake.nothing_there()
-    assert taken.outbox is not None
-    assert not taken.outbox.parent.exists()
+    assert taken.place is not None
+    assert not taken.place.parent.exists()
     taken.log()
     assert not taken.intake.nothing_there()
     assert len(taken.paths) == 1
@@ -99,8 +49,8 @@ def test_an_alert_is_in_the_journal_when_add_returns(taken: Taken) -> None:
 
 
 def test_what_only_memory_holds_is_told_before_add_returns(taken: Taken) -> None:
-    assert taken.outbox is not None
-    taken.outbox.parent.write_text("a file in the place of the folder")
+    assert taken.place is not None
+    taken.place.parent.write_text("a file in the place of the folder")
     taken.log("Disk full")
     taken.log("Disk full", times=2)
     ((alert, error),) = taken.refused
@@ -348,10 +298,10 @@ def test_a_long_journal_is_left_to_be_removed_and_a_new_one_begun(taken: Taken) 
 @pytest.mark.parametrize("again", [True, False])
 def test_a_journal_whose_folder_is_gone_is_kept_to_be_read(taken: Taken, again: bool) -> None:
     taken.log("before")
-    assert taken.outbox is not None
-    moved = taken.outbox.parent.rename(taken.outbox.parent.with_name("moved"))
+    assert taken.place is not None
+    moved = taken.place.parent.rename(taken.place.parent.with_name("moved"))
     if again:
-        taken.outbox.parent.mkdir()
+        taken.place.parent.mkdir()
     taken.log("lost to everyone else")
     taken.intake.tend_journal()
     (journal,) = taken.intake.retired
@@ -364,17 +314,17 @@ def test_a_journal_whose_folder_is_gone_is_kept_to_be_read(taken: Taken, again: 
 
 @pytest.mark.parametrize("there", ["the outbox", "a journal", "a journal in here"])
 def test_what_an_earlier_process_left_is_something(taken: Taken, there: str) -> None:
-    assert taken.outbox is not None
-    taken.outbox.parent.mkdir()
+    assert taken.place is not None
+    taken.place.parent.mkdir()
     kept: list[Journal] = []
     if there == "the outbox":
-        taken.outbox.touch()
+        taken.place.touch()
     elif there == "a journal":
-        Journal.create(taken.outbox, KEY)
+        Journal.create(taken.place, KEY)
     else:
-        kept.append(Journal.create(taken.outbox, KEY))
+        kept.append(Journal.create(taken.place, KEY))
     assert not taken.intake.nothing_there()
-    assert Intake(taken.outbox.with_name("other"), KEY, taken.clock, lambda *_: None).nothing_there()
+    assert Intake(taken.place.with_name("other"), KEY, taken.clock, lambda *_: None).nothing_there()
 
 
 def test_a_place_that_can_not_be_looked_at_holds_nothing(tmp_path: Path) -> None:
@@ -408,7 +358,7 @@ for number in range(100):
     if number == 30:
         input()
 """
-    with child(tmp_path, program, taken.outbox) as process:
+    with child(tmp_path, program, taken.place) as process:
         for number in range(31):
             assert process.line() == str(number)
         process.kill()

@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 
 from alertlog.errors import JournalError
 from alertlog.journal import MARK, MAX_PAYLOAD, READ_AT_ONCE, Journal, OtherJournal, frame, frames, journal_paths
-from tests.support import child, fill, small_disk
-
-KEY = "0a1b2c3d"
+from tests.support import KEY, child, fill, small_disk
 
 
 @pytest.fixture
@@ -112,7 +110,7 @@ def test_what_is_appended_is_read_from_any_frames_end_on(outbox: Path) -> None:
     assert journal.read(third) == []
     journal.append(b"four")
     assert [payload for payload, _end in journal.read(third)] == [b"four"]
-    assert journal.size == journal.path.stat().st_size
+    assert journal.size == journal.end == journal.path.stat().st_size
 
 
 def test_only_its_owner_can_read_it_or_look_into_a_folder_that_was_made_for_it(outbox: Path) -> None:
@@ -311,6 +309,7 @@ def test_the_journal_of_a_living_process_is_not_dead_and_that_of_a_killed_one_is
         with closing(OtherJournal(path)) as journal:
             assert not journal.dead
             assert read_all(journal) == [b"accepted"]
+            assert journal.end == path.stat().st_size
         with closing(OtherJournal(path)) as journal:
             assert not journal.dead, "to have read it takes nothing from its owner"
         process.kill()

@@ -138,7 +138,7 @@ def flush(config: str | None, timeout: float, due: bool) -> None:
 @outbox.command()
 @click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
 @click.option("--aside", is_flag=True, help="All letters that were set aside.")
-@click.option("--all", "everything", is_flag=True, help="All letters, also those that wait.")
+@click.option("--all", "everything", is_flag=True, help="All letters, also those that wait, and all incidents.")
 @_config_option
 def purge(letters: tuple[int, ...], aside: bool, everything: bool, config: str | None) -> None:
     """Remove letters for good: those with the IDs, or those set aside, or all. The alerts lost are counted."""

@@ -137,7 +137,7 @@ def content(handler: AlertHandler, letter: int) -> str | None:
 
 
 def purge(place: Path, numbers: Collection[int], *, aside: bool, everything: bool) -> Removed:
-    """Remove letters for good: those of these numbers, those set aside, or all.
+    """Remove letters for good: those of these numbers, those set aside, or all, then with the incidents as well.
 
     Raises:
         OutboxError: the outbox can't be changed now.
@@ -149,6 +149,10 @@ def purge(place: Path, numbers: Collection[int], *, aside: bool, everything: boo
                 outbox.purge(waiting)
                 letters += 1
                 alerts += 0 if waiting.told else waiting.draft.count
+        if everything:
+            incidents = outbox.incidents.all()
+            outbox.forget_told(incidents)
+            alerts += sum(incident.untold for incident in incidents)
     return Removed(letters, alerts)
 
 

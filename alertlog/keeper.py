@@ -76,7 +76,7 @@ class Keeper:
                 return self._open_beside()
             outbox = self._open_file(self._place)
             if self._memory is not None:
-                self._move_in(outbox)
+                self._move_in(self._memory, outbox)
         except OutboxError as error:
             return self.failed(error)
         if self._beside:
@@ -282,12 +282,11 @@ class Keeper:
             self._memory = Outbox(self._owner, self._pace, None)
         return self._memory
 
-    def _move_in(self, outbox: Outbox) -> None:
-        if self._memory is not None:
-            with self._memory.withdrawn(self._clock.wall()) as (incidents, letters):
-                outbox.adopt(incidents, letters, self._read_to)
-            self._memory.close()
-            self._memory = None
+    def _move_in(self, memory: Outbox, outbox: Outbox) -> None:
+        with memory.withdrawn(self._clock.wall()) as (incidents, letters):
+            outbox.adopt(incidents, letters, self._read_to)
+        memory.close()
+        self._memory = None
 
 
 def _inode(place: Path) -> int:

@@ -7,12 +7,15 @@ courier's thread, and not at all in a program that never has an alert.
 from __future__ import annotations
 
 import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alertlog.alert import Incident
 from alertlog.clock import Clock
-from alertlog.courier import CLOCK_JUMP
+from alertlog.courier import CLOCK_JUMP, IDLE
 from alertlog.errors import OutboxError
 from alertlog.events import Reports
 from alertlog.forks import FORK_WAIT
@@ -47,6 +50,7 @@ class Rounds:
         connect: Connect | None = None,
     ) -> None:
         """Opens nothing yet. `connect` is how to get to the server, by default `alertlog.smtp.connect`."""
+        self._intake = intake
         self._reporter = reporter
         self._clock = clock
         self._keeper = Keeper(place, owner, post.pace, intake, reporter, clock)
@@ -97,9 +101,27 @@ class Rounds:
             )
         self.under_way = todo.letters
         try:
-            self._delivery.deliver(todo)
+            with self._counts_written():
+                self._delivery.deliver(todo)
         finally:
             self.under_way = ()
+
+    @contextmanager
+    def _counts_written(self) -> Iterator[None]:
+        """Meanwhile another thread writes the repeats down each second: a mute server may hold this one for long."""
+        done = threading.Event()
+
+        def write() -> None:
+            while not done.wait(IDLE):
+                self._intake.write_counts()
+
+        thread = threading.Thread(target=write, name="alertlog-counts", daemon=True)
+        with suppress(RuntimeError):  # at the interpreter's end there is no thread to be had; close() has written them
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
 
     def _follow_clock(self, outbox: Outbox | None) -> None:
         ahead = self._clock.wall() - self._clock.monotonic()

@@ -267,6 +267,16 @@ def test_purge_of_what_was_set_aside_loses_no_alert_that_waits(server: MailServe
     assert "aside" not in run("outbox", "list").stdout
 
 
+def test_purge_of_all_leaves_nothing_not_even_what_no_letter_speaks_of_yet(
+    server: MailServer, place: Path, run: Run
+) -> None:
+    server.stop()
+    pipeline(place, "one")
+    pipeline(place, "two")  # not tried: it is too soon
+    assert "2 alerts" in run("outbox", "purge", "--all").stderr
+    assert run("outbox", "list").stdout == ""
+
+
 def test_purge_has_to_be_told_what(place: Path, run: Run) -> None:
     assert run("outbox", "purge").exit_code == 2
 

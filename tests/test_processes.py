@@ -282,3 +282,25 @@ def test_two_handlers_of_one_name_on_one_outbox_are_one_and_nothing_is_lost_betw
     assert openings(server.mails) == 1
     assert told(server.mails) == 20
     assert not site.journals
+
+
+def test_repeats_are_written_down_within_a_second_while_a_mute_server_holds_the_courier(tmp_path: Path) -> None:
+    program = """\
+        listen()
+        log.critical("Disk full")
+        handler = log.handlers[0]
+        while not handler.works.courier.under_way():
+            threading.Event().wait(0.01)
+        for _ in range(1_000):
+            log.critical("Disk full")
+        journal = handler.works.intake.journal
+        size = journal.end
+        while journal.end == size:
+            threading.Event().wait(0.01)
+        die()
+    """
+    with ScriptedServer({"greeting": silence}) as mute:
+        assert Site(tmp_path, mute).run(program).status == -9
+    with MailServer("none") as server:
+        assert Site(tmp_path, server).run("listen()\nlog.debug('Started')\n").status == 0
+        assert told(server.mails) == 1_001

@@ -172,22 +172,21 @@ def _name(value: object) -> str:
     return "" if value is None else text_of(value, NAME_LIMIT)
 
 
-def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, redactor: Redacts | None = None) -> Alert:
+def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, redactor: Redacts) -> Alert:
     """Return the least that can be said of a record that `snapshot` could not take, and why.
 
     Raises:
         Exception: what the redactor raises; what it has not seen must not get into a journal.
     """
-    clean = redactor.text if redactor else str
     return Alert(
         fingerprint=fingerprint,
         kind="",
         level=_number(record.levelno) or logging.CRITICAL,
         levelname=text_of(record.levelname, NAME_LIMIT),
         logger=text_of(record.name, NAME_LIMIT),
-        message=clean(text_of(record.msg, MESSAGE_LIMIT)),
+        message=_clean(sized(record.msg, MESSAGE_LIMIT)[0], MESSAGE_LIMIT, redactor),
         created=time.time(),
-        problem=clean(f"the record could not be captured: {exception_line(error)}"),
+        problem=redactor.text(f"the record could not be captured: {exception_line(error)}"),
     )
 
 

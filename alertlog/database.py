@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,11 @@ class Database:
 
     def close(self) -> None:
         self._connection.close()
+
+    def __del__(self) -> None:
+        # One in memory lasts as long as whoever uses it; from Python 3.13 on, to leave it open is a warning.
+        with suppress(AttributeError):  # it could not be opened
+            self.close()
 
     def rows(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
         with self._errors():

@@ -541,8 +541,12 @@ def test_a_stub_says_the_least_and_why() -> None:
     assert Tally.from_json(Tally.one(alert).to_json()).alert == alert
 
 
-def test_a_stub_without_a_redactor_is_as_it_is() -> None:
-    assert stub(record(levelno=40), "0" * 16, ValueError("no")).level == logging.ERROR
+def test_a_stub_keeps_the_level_and_cuts_the_message_behind_its_secrets() -> None:
+    made = record(f"{'x' * (MESSAGE_LIMIT - 5)}{SECRET}{'y' * 5_000}", levelno=logging.ERROR)
+    alert = stub(made, "0" * 16, ValueError("no"), REDACTOR)
+    assert alert.level == logging.ERROR
+    assert "hunter" not in alert.message
+    assert alert.message.endswith(" characters in all]")
 
 
 @pytest.mark.parametrize("act", [taken, lambda made, redactor: stub(made, "0" * 16, ValueError("no"), redactor)])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -89,6 +91,15 @@ def test_a_database_in_memory_is_as_good(tmp_path: Path) -> None:
         add(database, "shop")
         assert owners(database) == ["shop"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_nobody_has_any_more_is_closed_without_a_warning(place: Path) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for where in (None, place):
+            add(Database(where), "shop")
+        gc.collect()
+    assert [warning for warning in warned if warning.category is ResourceWarning] == []
 
 
 def test_processes_that_make_the_same_file_at_once_all_get_it(place: Path, tmp_path: Path) -> None:

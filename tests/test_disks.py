@@ -204,8 +204,7 @@ def test_a_full_disk_neither_loses_an_alert_nor_holds_the_caller_and_memory_goes
             program.process.kill()
         with MailServer("none") as later:
             there.run("listen()\nlog.info('Started')\n", SMTP_PORT=str(later.port))
-            assert told(later.mails) == 2
-    assert told(server.mails) == 3
+        assert told([*server.mails, *later.mails]) == 5
 
 
 def test_a_disk_that_is_full_from_the_start_delays_no_mail(site: Site, server: MailServer) -> None:

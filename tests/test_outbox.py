@@ -656,6 +656,24 @@ def test_when_the_calendar_is_set_every_interval_stays_what_it_was(outbox: Outbo
     assert outbox.letters.all()[0].created == now
 
 
+def test_what_seems_to_lie_ahead_has_happened_by_now(outbox: Outbox) -> None:
+    ingest(outbox, tally("told"), tally("lettered"), tally("past"))
+    for one in sorted(outbox.incidents.all(), key=lambda one: one.alert.message):
+        claim(outbox, one, reason="opening")
+    lettered, _past, told = outbox.letters.all()
+    sent(outbox, told)
+    outbox.set_gate(Gate(told=TIME, bucket=Bucket(3, TIME)))
+    outbox.forget_future(TIME)
+    assert {one.seen for one in outbox.incidents.all()} == {TIME}
+    assert outbox.letters.all()[0] == lettered
+    now = TIME - 24 * HOUR
+    outbox.forget_future(now)
+    assert {max(one.seen, one.mailed) for one in outbox.incidents.all()} == {now}
+    assert {one.created for one in outbox.letters.all()} == {now}
+    assert (outbox.gate().told, outbox.gate().bucket) == (now, Bucket(3, now))
+    assert len(outbox.incidents.due(now)) == 1, "there is to be looked at it anew"
+
+
 def test_in_a_hurry_everything_that_waits_is_due_and_the_gate_is_open(outbox: Outbox) -> None:
     ingest(outbox, tally())
     outbox.postpone(claim(outbox), TIME + 600, "no connection")

@@ -112,11 +112,11 @@ def test_a_process_killed_while_it_sends_costs_nothing_and_a_copy_has_the_same_m
 
 
 def test_a_process_killed_as_its_mail_is_accepted_leaves_at_most_a_copy(site: Site, server: MailServer) -> None:
-    for number in range(1, 6):
+    for number in range(1, 4):
         with site.running("listen()\nlog.critical(sys.argv[1])\nsys.stdin.read()\n", "Disk full: " + "x" * number):
             wait_until_told(server, number)
     site.run("listen()\nlog.info('Started')\n")
-    assert told(server.mails) == 5
+    assert told(server.mails) == 3
 
 
 def test_a_killed_process_leaves_a_journal_of_any_length_and_all_of_it_is_read(site: Site, server: MailServer) -> None:
@@ -192,7 +192,7 @@ def test_counts_are_exact_from_eight_threads_that_change_at_every_turn(site: Sit
 # Several on one outbox
 
 
-@pytest.mark.parametrize("repeats", [1, 100, 1_000])
+@pytest.mark.parametrize("repeats", [1, 100])
 def test_eight_processes_with_one_trouble_open_one_incident_and_count_it_exactly(
     site: Site, server: MailServer, repeats: int
 ) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from alertlog.testing import Mail, MailServer
 
@@ -84,6 +84,11 @@ class Site:
             **(address(server) if server else {}),
             **environ,
         }
+
+    def unmeasured(self) -> Self:
+        """Run them without coverage, whose lock a signal handler can want, and which writes files of its own."""
+        self.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        return self
 
     def run(self, program: str, *arguments: str, **environ: str) -> Outcome:
         """Run a program to its end.

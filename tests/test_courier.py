@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -272,6 +273,26 @@ def test_an_alert_while_it_leaves_is_not_left_behind(threaded: Threaded, server:
     server.wait_for(2)
     assert threaded.courier.ident != 0
     assert len(couriers()) == 1
+
+
+def test_a_courier_that_is_started_while_the_last_one_leaves_takes_over(threaded: Threaded, server: MailServer) -> None:
+    def start(frame: FrameType, _event: str, _value: object) -> None:
+        if frame.f_code is threading.current_thread.__code__:  # asked for between the two looks at who is there
+            sys.setprofile(None)
+            threaded.courier.start()
+
+    def interrupt() -> None:
+        threaded.rounds.at_release = lambda: None
+        threaded.alert("The last trouble")
+        threaded.courier.wake()
+        sys.setprofile(start)
+
+    threaded.rounds.at_release = interrupt
+    threaded.alert()
+    threaded.ask(leaving=True)
+    server.wait_for(2)
+    assert len(threaded.rounds.idents) == 2
+    assert eventually(lambda: [thread.ident for thread in couriers()] == [threaded.courier.ident])
 
 
 @pytest.mark.parametrize(("leaving", "looks"), [(2, 2), (9, LAST_LOOKS)])

@@ -168,6 +168,17 @@ def test_what_comes_after_large_damage_is_found(outbox: Path, size: int) -> None
     assert read_all(journal) == [b"before", b"after"]
 
 
+@pytest.mark.parametrize("at", [READ_AT_ONCE - 5, READ_AT_ONCE + MAX_PAYLOAD, 2 * READ_AT_ONCE + MAX_PAYLOAD - 7])
+def test_a_frame_on_the_seam_of_two_pieces_is_read(outbox: Path, at: int) -> None:
+    journal = Journal.create(outbox, KEY)
+    with journal.path.open("ab") as file:
+        file.write(b"\xa1" * at)
+    given = [b"on the seam" * 10, b"x" * MAX_PAYLOAD, b"last"]
+    for payload in given:
+        journal.append(payload)
+    assert read_all(journal) == given
+
+
 def test_a_payload_that_a_reader_would_take_for_damage_is_refused(outbox: Path) -> None:
     journal = Journal.create(outbox, KEY)
     with pytest.raises(JournalError, match="too many for one frame"):

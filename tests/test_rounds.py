@@ -17,6 +17,7 @@ from tests.behaviours import PATIENCE, then
 from tests.conversation import Conversation
 from tests.programs import Site, told
 from tests.servers import ScriptedServer
+from tests.sessions import eventually
 from tests.stories import DAY, HOUR, Story, count
 
 
@@ -219,6 +220,29 @@ def test_the_letters_under_way_can_be_seen_while_they_are(file: Path) -> None:
         opened_at(story, 1)
         assert seen == ["Disk full"]
         assert story.courier.under_way() == []
+
+
+def test_repeats_are_written_down_also_while_a_slow_server_holds_the_courier(file: Path) -> None:
+    """Else a kill would cost those of a whole attempt."""
+    story = Story(file, None)
+    written: list[bool] = []
+
+    def look(_conversation: Conversation) -> None:
+        story.alert(times=3)
+        journal = story.intake.journal
+        assert journal is not None
+        size = journal.size
+        written.append(eventually(lambda: journal.size > size))
+
+    with ScriptedServer({"dot": [then(look, "250 ok"), "250 ok"]}) as server:
+        story.environ |= Story(None, server).environ
+        opened_at(story, 1)
+        assert written == [True]
+        story.restart()  # as after a kill
+        story.work(301)
+        assert len(server.contents) == 2
+    assert (story.untold, story.letters) == (0, [])
+    assert sum(event.message.startswith("follow-up") for event in story.recorder.named("smtp_send_succeeded")) == 1
 
 
 # Clocks

@@ -44,7 +44,7 @@ def server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def site(tmp_path: Path, server: MailServer) -> Site:
-    return Site(tmp_path, server)
+    return Site(tmp_path, server).unmeasured()
 
 
 def test_thousands_of_signal_handlers_that_log_while_emit_runs_neither_deadlock_nor_lose_one(

@@ -68,6 +68,7 @@ class Courier:
         self.dormant = True
         # At most one. No lock: a signal handler may flush or close in the middle of a start.
         self._threads: dict[str, threading.Thread] = {}
+        self._starter = 0  # the identifier of the thread that is starting the courier's
         self._preparing = threading.Lock()
         self._pauses: list[tuple[bool, bool]] = []
         self._gathering = False
@@ -131,16 +132,20 @@ class Courier:
         """Start the thread if it is not running; return whether it is."""
         self.dormant = False
         if self._threads:
-            return True
+            # A signal handler in the middle of Thread.start() must not wait for what only the interrupted call can do.
+            return self._starter != threading.get_ident()
         if sys.is_finalizing():  # Python 3.11 would hand out a thread that never runs, and wait for it for ever
             return False
         thread = threading.Thread(target=self._run, name=NAME, daemon=True)
         if self._threads.setdefault(NAME, thread) is thread:
+            self._starter = threading.get_ident()
             try:
                 thread.start()
             except RuntimeError:  # the interpreter is shutting down, or has no thread to give
                 self._threads.clear()
                 return False
+            finally:
+                self._starter = 0
         return True
 
     def wake(self) -> None:

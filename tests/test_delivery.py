@@ -465,6 +465,19 @@ def test_without_a_reply_after_the_dot_the_very_same_letter_is_tried_thrice_then
         assert set(of_scripted(server, "X-Alertlog-Count")) == {"2"}
 
 
+@pytest.mark.xfail(strict=True, reason="a letter that is due in exactly 4 hours is due at once if the clock steps back")
+def test_small_steps_of_the_clock_back_bring_no_copy_of_a_letter_whose_outcome_is_unknown(file: Path) -> None:
+    with ScriptedServer({"dot": drop}) as server:
+        story = Story(file, server)
+        story.alert()
+        for _ in range(3):
+            story.work(13)
+        for _ in range(5):
+            story.clock.set_wall(story.clock.wall() - 1.5)
+            story.work(1)
+        assert len(server.contents) == 3
+
+
 def test_a_server_silent_after_the_dot_is_told_with_the_variable_that_says_how_long_to_wait(file: Path) -> None:
     with ScriptedServer({"dot": silence}) as server:
         story = Story(file, server)

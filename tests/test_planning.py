@@ -145,6 +145,20 @@ def test_a_gate_that_seems_shut_for_more_than_4_hours_is_open_because_the_clock_
     assert told(server.mails) == 1
 
 
+def test_a_small_step_of_the_clock_back_opens_no_gate(file: Path, server: MailServer) -> None:
+    server.refusals = {ONCALL: "550 5.7.1 not you"}
+    story = Story(file, server)
+    story.alert()
+    story.work()
+    while story.gate.due - story.clock.wall() < 4 * HOUR - 1:
+        story.work(story.gate.due - story.clock.wall())
+    before = server.connections
+    for _ in range(10):
+        story.clock.set_wall(story.clock.wall() - 2)
+        story.work(1)
+    assert server.connections == before
+
+
 # The ration
 
 

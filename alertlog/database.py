@@ -29,7 +29,8 @@ CREATE TABLE owner (id INTEGER PRIMARY KEY, service TEXT NOT NULL, handler TEXT 
 CREATE TABLE journal (name TEXT PRIMARY KEY, owner INTEGER NOT NULL, read_to INTEGER NOT NULL);
 CREATE TABLE gate (
     owner INTEGER PRIMARY KEY, failures INTEGER NOT NULL, due REAL NOT NULL, category TEXT NOT NULL,
-    place TEXT NOT NULL, told REAL NOT NULL, error TEXT NOT NULL, tokens REAL, tokens_at REAL NOT NULL
+    place TEXT NOT NULL, tried REAL NOT NULL, told REAL NOT NULL, error TEXT NOT NULL, tokens REAL,
+    tokens_at REAL NOT NULL
 );
 CREATE TABLE letter (
     id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, message_id TEXT NOT NULL UNIQUE, draft TEXT NOT NULL,

@@ -162,6 +162,7 @@ class Delivery:
         self._report_refused(waiting, receipt)
         with self._keeper.lock:
             self._note(self._outbox(todo), waiting, receipt)
+        self._report_closed(waiting)
 
     def _note(self, outbox: Outbox, waiting: Waiting, receipt: Receipt) -> None:
         now = self._clock.wall()
@@ -202,7 +203,7 @@ class Delivery:
             loud = error.category != "refused" or not as_before or now - gate.told >= HOUR
             shut = replace(
                 gate, failures=failures, due=now + wait, category=error.category, place=todo.settings.place,
-                told=now if loud else gate.told, error=str(error),
+                tried=now, told=now if loud else gate.told, error=str(error),
             )  # fmt: skip
             outbox.set_gate(shut)
             for waiting in letters:
@@ -236,6 +237,18 @@ class Delivery:
                 smtp_code=refusal.code,
                 category="temporary" if refusal.temporary else "permanent",
             )
+
+    def _report_closed(self, waiting: Waiting) -> None:
+        reason = waiting.draft.reason
+        for incident in waiting.draft.incidents:
+            if policy.closes(reason, incident) and not (incident.alert.test or waiting.told):
+                self._reporter.report(
+                    "incident_closed",
+                    f"{'resolved' if incident.resolved else 'told whole'}: {incident.alert.summary}",
+                    kind=incident.kind,
+                    fingerprint=incident.fingerprint,
+                    count=incident.count,
+                )
 
     def _report_failed(self, todo: Round, waiting: Waiting, error: AlertlogError, wait: float | None) -> None:
         alert = waiting.draft.incidents[0].alert

@@ -151,7 +151,7 @@ def purge(place: Path, numbers: Collection[int], *, aside: bool, everything: boo
                 alerts += 0 if waiting.told else waiting.draft.count
         if everything:
             incidents = outbox.incidents.all()
-            outbox.forget_told(incidents)
+            outbox.remove(incidents)
             alerts += sum(incident.untold for incident in incidents)
     return Removed(letters, alerts)
 

@@ -55,7 +55,7 @@ class Incidents:
         return self._select("open IN (0, 1)", limit=-1)
 
     def add(self, tally: Tally, now: float) -> Incident:
-        """A test, and an end that nobody knew the beginning of, stay out of the way of what comes after them."""
+        """A test stays out of the way of what comes after it."""
         alert = tally.alert
         number = self._database.insert(
             "incident",
@@ -70,7 +70,7 @@ class Incidents:
             alert=json.dumps(alert),
             resolved=alert.resolved,
             seen=now,
-            open=not (alert.test or alert.resolved),
+            open=not alert.test,
         )
         return self._select("id = :id", id=number)[0]
 
@@ -137,16 +137,26 @@ class Incidents:
 
     def account(self, letter: Waiting, now: float) -> None:
         """The letter is done with: its alerts count as told, and incidents that it ended go."""
+        self._let_go(letter, "mails = mails + 1, mailed = :now", now=now)
+
+    def give_up(self, letter: Waiting) -> None:
+        """The letter will never be sent: its alerts are lost and accounted for, and nobody was told of them."""
+        self._let_go(letter, "thread = CASE mails WHEN 0 THEN '' ELSE thread END")
+
+    def _let_go(self, letter: Waiting, change: str, **values: float) -> None:
         # Of a letter that came from another outbox, the numbers are those of other incidents here.
         tied = {number for (number,) in self._database.rows("SELECT id FROM incident WHERE letter = ?", (letter.id,))}
         for incident in (incident for incident in letter.draft.incidents if incident.id in tied):
             self._database.run(
-                "UPDATE incident SET letter = NULL, accounted = accounted + ?, mails = mails + 1, mailed = ?"
-                " WHERE id = ?",
-                (incident.untold, now, incident.id),
+                f"UPDATE incident SET letter = NULL, accounted = accounted + :untold, {change} WHERE id = :id",
+                {"untold": incident.untold, "id": incident.id, **values},
             )
             self._database.run(f"DELETE FROM incident WHERE id = ? AND {_GONE}", (incident.id,))
             self._plan(incident.id)
+
+    def hold(self, incidents: Iterable[Incident], until: float) -> None:
+        for incident in incidents:
+            self._database.run("UPDATE incident SET due = ? WHERE id = ?", (until, incident.id))
 
     def remove(self, incidents: Iterable[Incident]) -> None:
         for incident in incidents:

@@ -36,6 +36,7 @@ class Gate:
         due: Unix time in seconds before which it is left alone.
         category: of the last failure.
         place: which server with which settings failed; other settings open the gate.
+        tried: when it failed last, Unix time in seconds.
         told: when the last event said so.
         error: what failed last.
         bucket: the ration of mails; None before the first one.
@@ -45,6 +46,7 @@ class Gate:
     due: float = 0.0
     category: str = ""
     place: str = ""
+    tried: float = 0.0
     told: float = 0.0
     error: str = ""
     bucket: Bucket | None = None
@@ -83,6 +85,8 @@ class Outbox:
         with self._database.transaction():
             for tally in tallies:
                 known = self._open_incident(tally, now)
+                if known is None and tally.alert.resolved:
+                    continue  # a program that says so at each good run wants no mail about it
                 if known is None:
                     opened.append(self.incidents.add(tally, now))
                 else:
@@ -136,6 +140,11 @@ class Outbox:
                 for incident in plan.incidents:
                     self.incidents.tie(incident, letter, thread, ends=policy.closes(plan.reason, incident))
 
+    def hold(self, incidents: Iterable[Incident], until: float) -> None:
+        """Do not look at these again before `until`, unless something new is heard of them."""
+        with self._database.transaction():
+            self.incidents.hold(incidents, until)
+
     def dissolve(self, letters: Iterable[Waiting]) -> None:
         """Undo the claims of letters that no server can have seen, so that a digest can tell of their incidents."""
         with self._database.transaction():
@@ -146,8 +155,8 @@ class Outbox:
             self.incidents.untie(letter)
             self.letters.remove(letter)
 
-    def forget_told(self, incidents: Iterable[Incident]) -> None:
-        """Close incidents of which everything was told."""
+    def remove(self, incidents: Iterable[Incident]) -> None:
+        """Close incidents without a word."""
         with self._database.transaction():
             self.incidents.remove(incidents)
 
@@ -192,7 +201,7 @@ class Outbox:
         """Remove a letter for good."""
         with self._database.transaction():
             if not (letter.told or letter.aside):
-                self.incidents.account(letter, letter.created)
+                self.incidents.give_up(letter)
             self.letters.remove(letter)
 
     def expire(self, before: float) -> list[tuple[int, Alert]]:
@@ -201,7 +210,7 @@ class Outbox:
             letters = self.letters.created_before(before)
             for letter in letters:
                 if not (letter.told or letter.aside):
-                    self.incidents.account(letter, letter.created)
+                    self.incidents.give_up(letter)
                 self.letters.remove(letter)
             stale = self.incidents.stale(before)
             self.incidents.remove(stale)
@@ -237,29 +246,23 @@ class Outbox:
     # The gate and the clock
 
     def gate(self) -> Gate:
-        columns = "failures, due, category, place, told, error, tokens, tokens_at"
+        columns = "failures, due, category, place, tried, told, error, tokens, tokens_at"
         rows = self._database.rows(f"SELECT {columns} FROM gate WHERE owner = ?", (self._owner,))
         if not rows:
             return Gate()
-        failures, due, category, place, told, error, tokens, at = rows[0]
-        return Gate(failures, due, category, place, told, error, None if tokens is None else Bucket(tokens, at))
+        failures, due, category, place, tried, told, error, tokens, at = rows[0]
+        bucket = None if tokens is None else Bucket(tokens, at)
+        return Gate(failures, due, category, place, tried, told, error, bucket)
 
     def set_gate(self, gate: Gate) -> None:
         tokens, at = (gate.bucket.tokens, gate.bucket.at) if gate.bucket else (None, 0.0)
         self._database.run(
-            "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                self._owner,
-                gate.failures,
-                gate.due,
-                gate.category,
-                gate.place,
-                gate.told,
-                gate.error,
-                tokens,
-                at,
+                self._owner, gate.failures, gate.due, gate.category, gate.place, gate.tried, gate.told, gate.error,
+                tokens, at,
             ),
-        )
+        )  # fmt: skip
 
     def shift(self, seconds: float) -> None:
         """The calendar's clock was set: move every planned time with it, so that intervals stay what they were."""
@@ -269,7 +272,8 @@ class Outbox:
                 "UPDATE incident SET seen = seen + :by, mailed = mailed + :by * (mailed > 0),"
                 " due = due + :by * (due > 0) WHERE owner = :owner",
                 "UPDATE letter SET created = created + :by, due = due + :by WHERE owner = :owner",
-                "UPDATE gate SET due = due + :by, told = told + :by, tokens_at = tokens_at + :by WHERE owner = :owner",
+                "UPDATE gate SET due = due + :by, tried = tried + :by * (tried > 0), told = told + :by,"
+                " tokens_at = tokens_at + :by WHERE owner = :owner",
             ):
                 self._database.run(statement, values)
 
@@ -284,7 +288,8 @@ class Outbox:
                 "UPDATE incident SET mailed = :now - :wait, due = 0 WHERE owner = :owner AND mailed > :now",
                 "UPDATE incident SET seen = :now WHERE owner = :owner AND seen > :now",
                 "UPDATE letter SET created = :now WHERE owner = :owner AND created > :now",
-                "UPDATE gate SET told = min(told, :now), tokens_at = min(tokens_at, :now) WHERE owner = :owner",
+                "UPDATE gate SET tried = min(tried, :now), told = min(told, :now), tokens_at = min(tokens_at, :now)"
+                " WHERE owner = :owner",
             ):
                 self._database.run(statement, values)
 

@@ -6,6 +6,7 @@ what gathers meanwhile is told by one digest when it opens.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING
 from alertlog import policy
 from alertlog.alert import Incident
 from alertlog.clock import Clock
-from alertlog.courier import CLOCK_JUMP
 from alertlog.errors import ConfigError
 from alertlog.events import Reports
 from alertlog.outbox import Gate, Outbox, Waiting
-from alertlog.policy import HOUR, Bucket, Pace, Situation
+from alertlog.policy import CLOCK_JUMP, HOUR, NEW_PROCESS, Bucket, Pace, Plan, Situation
 
 if TYPE_CHECKING:
     from alertlog.letter import Wording
     from alertlog.settings import SmtpSettings
+
+LONGEST_HOLD = 600.0
+"""Seconds for which an incident that may not be told now is not looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class Planner:
         self._clock = clock
         self._problems: dict[str, str] = {}
         self._warned = False
+        self._in_force: tuple[object, ...] | None = None
+        self._tried = False
+        self._rationed = False
 
     def plan(self, outbox: Outbox, *, leaving: bool) -> Round | None:
         """Decide what goes out now and freeze it in the outbox; None if nothing does.
@@ -74,7 +80,10 @@ class Planner:
             return None
         self._claim(outbox, settings, incidents, now, leaving=leaving)
         letters = self._affordable(outbox, now)
-        return Round(outbox, settings, letters) if letters else None
+        if not letters:
+            return None
+        self._tried = True
+        return Round(outbox, settings, letters)
 
     def _affordable(self, outbox: Outbox, now: float) -> tuple[Waiting, ...]:
         """Return the letters to try now: those that were put off come on top of new ones, within the same ration."""
@@ -103,7 +112,7 @@ class Planner:
         over = {incident.id for incident in incidents if policy.over(incident, now, self._post.pace)}
         told = [incident for incident in incidents if incident.id in over]
         if told:
-            outbox.forget_told(told)
+            outbox.remove(told)
         for incident in told:
             self._reporter.report(
                 "incident_closed",
@@ -158,13 +167,20 @@ class Planner:
         settings = self._settings([])
         if settings is None:
             return True
-        if settings.place != gate.place:
+        if self._may_be_repaired(gate, settings, now):
             outbox.hurry()
             return False
         if gate.category == "refused" and now - gate.told >= HOUR:
             self._remind(gate, settings, now)
             outbox.set_gate(replace(gate, told=now))
         return True
+
+    def _may_be_repaired(self, gate: Gate, settings: SmtpSettings, now: float) -> bool:
+        """Whether this is not what failed: other settings, files or, as far as a new process can know, passwords."""
+        before, self._in_force = self._in_force, _in_force(settings)
+        if settings.place != gate.place or before not in (None, self._in_force):
+            return True
+        return gate.category == "refused" and not self._tried and now - gate.tried >= NEW_PROCESS
 
     def _remind(self, gate: Gate, settings: SmtpSettings, now: float) -> None:
         self._reporter.report(
@@ -190,9 +206,35 @@ class Planner:
             outbox.dissolve(unseen)
             self._expire(outbox, now)  # a digest is as young as its youngest incident: not so the others
             incidents = outbox.incidents.untold() if leaving else outbox.incidents.due(now)
-        tokens = fill(gate, self._post.pace, now).tokens - sum(map(_rationed, outbox.letters.due(now)))
+        self._in_force = _in_force(settings)
+        ration = fill(gate, self._post.pace, now)
+        tokens = ration.tokens - sum(map(_rationed, outbox.letters.due(now)))
         situation = Situation(now, tokens, leaving=leaving, repaired=repaired)
-        outbox.claim(policy.decide(incidents, situation, self._post.pace), _domain(settings), now)
+        plans = policy.decide(incidents, situation, self._post.pace)
+        outbox.claim(plans, _domain(settings), now)
+        self._hold(outbox, incidents, plans, situation, ration)
+
+    def _hold(
+        self, outbox: Outbox, incidents: list[Incident], plans: list[Plan], situation: Situation, ration: Bucket
+    ) -> None:
+        """Look at what the ration holds back when there is a mail to be had again, rather than each second."""
+        planned = {incident.id for plan in plans for incident in plan.incidents}
+        held = [incident for incident in incidents if incident.id not in planned]
+        if not held or situation.tokens >= 1:
+            self._rationed = False
+            return
+        wait = min(ration.wait(self._post.pace), LONGEST_HOLD)
+        outbox.hold(held, situation.now + wait)
+        if not self._rationed:
+            self._rationed = True
+            self._reporter.report(
+                "smtp_send_failed",
+                f"the ration of {self._post.pace.mails_per_hour:g} mails an hour is used up;"
+                f" {len(held)} incidents wait for a digest",
+                stage="ration",
+                category="temporary",
+                retry_in_s=round(wait),
+            )
 
 
 def fill(gate: Gate, pace: Pace, now: float) -> Bucket:
@@ -202,6 +244,18 @@ def fill(gate: Gate, pace: Pace, now: float) -> Bucket:
 
 def _rationed(letter: Waiting) -> bool:
     return letter.draft.reason != "test"
+
+
+def _in_force(settings: SmtpSettings) -> tuple[object, ...]:
+    """Return what would differ if somebody had repaired the settings, or a file that they name."""
+    return (settings, *map(_changed, (settings.ca_file, *(settings.client_certificate or ()))))
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _oldest(letters: list[Waiting]) -> float:

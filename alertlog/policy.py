@@ -20,7 +20,11 @@ LONGEST_WAIT = 4 * HOUR
 KEPT = 7 * 24 * HOUR
 """Seconds that an alert is kept while it can't be sent."""
 DIGEST_LIMIT = 200
-"""Incidents told by one digest at most; the worst first, the others by the next one."""
+"""Incidents told by one digest at most; the worst first, the others by further ones."""
+CLOCK_JUMP = 60.0
+"""Seconds by which the calendar's clock may run off the monotonic one before it counts as having been set."""
+NEW_PROCESS = 300.0
+"""Seconds after an attempt that waits for a repair; then a new process, which may come of the repair, tries once."""
 UNKNOWN_LIMIT = 3
 """Attempts with an unknown outcome, after which the next ones are `LONGEST_WAIT` apart."""
 
@@ -100,12 +104,12 @@ def decide(incidents: Sequence[Incident], situation: Situation, pace: Pace) -> l
     if len(plans) <= 1 or (len(plans) <= situation.tokens and not situation.repaired):
         affordable = plans if situation.tokens >= 1 else []
         return tests + affordable
-    return tests + ([_digest(plans)] if situation.tokens >= 1 else [])
+    return tests + _digests(plans)[: max(0, int(situation.tokens))]
 
 
 def over(incident: Incident, now: float, pace: Pace) -> bool:
     """Return whether the incident can close without a word: told whole, and quiet."""
-    return incident.untold == 0 and incident.mails > 0 and not incident.resolved and _quiet(incident, now, pace)
+    return incident.untold == 0 and not incident.resolved and _quiet(incident, now, pace)
 
 
 def closes(reason: Reason, incident: Incident) -> bool:
@@ -115,7 +119,7 @@ def closes(reason: Reason, incident: Incident) -> bool:
 
 def due(incident: Incident, pace: Pace) -> float:
     """Return the Unix time at which there is something to decide about the incident; 0 for at once."""
-    if incident.mails == 0 or incident.resolved or (incident.urgent and incident.untold):
+    if incident.resolved or (incident.untold and (incident.mails == 0 or incident.urgent)):
         return 0.0
     quiet = incident.seen + pace.quiet_after
     return min(quiet, incident.mailed + interval(incident.mails, pace)) if incident.untold else quiet
@@ -129,10 +133,10 @@ def interval(mails: int, pace: Pace) -> float:
 def _reason(incident: Incident, situation: Situation, pace: Pace) -> Reason | None:
     if incident.resolved:
         return "resolved"
-    if incident.mails == 0:
-        return "opening"
     if not incident.untold:
         return None
+    if incident.mails == 0:
+        return "opening"
     if situation.leaving or _quiet(incident, situation.now, pace):
         return "closing"
     elapsed = situation.now - incident.mailed
@@ -145,10 +149,11 @@ def _quiet(incident: Incident, now: float, pace: Pace) -> bool:
     return now - incident.seen >= pace.quiet_after
 
 
-def _digest(plans: list[Plan]) -> Plan:
+def _digests(plans: list[Plan]) -> list[Plan]:
     incidents = [incident for plan in plans for incident in plan.incidents]
     worst_first = sorted(incidents, key=lambda incident: (-incident.level, -incident.untold, incident.first))
-    return Plan("digest", tuple(worst_first[:DIGEST_LIMIT]))
+    starts = range(0, len(worst_first), DIGEST_LIMIT)
+    return [Plan("digest", tuple(worst_first[start : start + DIGEST_LIMIT])) for start in starts]
 
 
 def retry_in(category: Category, attempts: int, chance: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from alertlog.alert import Draft
 from alertlog.database import IS_DUE, Database
-from alertlog.policy import LONGEST_WAIT
+from alertlog.policy import CLOCK_JUMP, LONGEST_WAIT
 
 AT_ONCE = 50
 """Letters handed out in one go."""
@@ -52,7 +52,7 @@ class Letters:
         self._owner = owner
 
     def due(self, now: float) -> list[Waiting]:
-        return self._select(f"aside = 0 AND {IS_DUE}", now=now, longest=LONGEST_WAIT)
+        return self._select(f"aside = 0 AND {IS_DUE}", now=now, longest=LONGEST_WAIT + CLOCK_JUMP)
 
     def all(self) -> list[Waiting]:
         return self._select("aside IN (0, 1)", limit=-1)

@@ -228,6 +228,35 @@ def test_a_test_goes_out_beside_letters_that_the_ration_holds_back(file: Path, s
     assert sorted(mail.subject.startswith("[test]") for mail in server.mails) == [False, True]
 
 
+def test_a_ration_that_is_used_up_is_told_once_and_again_the_next_time(file: Path, server: MailServer) -> None:
+    story = Story(file, server, mails_per_hour=2)
+    for disk in "abcde":
+        story.alert(f"Disk {disk} full")
+        story.work(10)
+    said = story.recorder.named("smtp_send_failed")
+    assert [(event.fields["stage"], event.fields["category"]) for event in said] == [("ration", "temporary")]
+    assert 0 < said[0].fields["retry_in_s"] <= 600
+    assert "2 mails an hour" in said[0].message
+    story.work_for(2 * HOUR)
+    assert told(server.mails) == 5
+    story.alert("Disk f full")
+    story.work(1)
+    story.alert("Disk g full")
+    story.work(1)
+    assert len(story.recorder.named("smtp_send_failed")) == 2
+
+
+def test_what_the_ration_holds_back_is_not_looked_at_each_second(file: Path, server: MailServer) -> None:
+    story = Story(file, server, mails_per_hour=2)
+    for disk in "abc":
+        story.alert(f"Disk {disk} full")
+        story.work(1)
+    outbox = story.outbox()
+    assert outbox.incidents.due(story.clock.wall()) == []
+    assert len(outbox.incidents.due(story.clock.wall() + 600)) == 2
+    outbox.close()
+
+
 def test_the_ration_survives_a_restart(file: Path, server: MailServer) -> None:
     story = Story(file, server, mails_per_hour=2)
     for disk in "abc":

@@ -243,13 +243,26 @@ def test_resolved_before_any_mail_is_one_mail_that_counts_the_alerts(place: Path
     assert (count(mail), total(mail)) == (3, 3)
 
 
-def test_resolved_without_a_beginning_is_a_mail_that_counts_nothing(place: Path | None, server: MailServer) -> None:
+def test_resolved_without_an_open_incident_is_no_mail(place: Path | None, server: MailServer) -> None:
     story = Story(place, server)
     story.alert(resolved=True)
     story.work()
     story.work(1)
-    (mail,) = server.mails
-    assert (count(mail), total(mail)) == (0, 0)
+    assert server.mails == []
+
+
+def test_the_mail_that_ends_an_incident_is_told_by_an_event(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert("Disk full", times=3)
+    story.work()
+    story.alert("Disk full", resolved=True)
+    story.alert("No price", times=2)
+    story.work(1)
+    story.alert("No price")
+    story.leave()
+    closed = story.recorder.named("incident_closed")
+    assert [told.fields["count"] for told in closed] == [3, 3]
+    assert [told.message.partition(":")[0] for told in closed] == ["resolved", "told whole"]
 
 
 def test_the_last_process_on_the_outbox_tells_what_is_untold(place: Path | None, server: MailServer) -> None:

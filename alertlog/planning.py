@@ -7,6 +7,7 @@ what gathers meanwhile is told by one digest when it opens.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from alertlog.letter import Wording
     from alertlog.settings import SmtpSettings
 
+BURST_SECONDS = 1.0
+"""Seconds within which different alerts are one burst."""
 LONGEST_HOLD = 600.0
 """Seconds for which an incident that may not be told now is not looked at again."""
 
@@ -56,6 +59,7 @@ class Planner:
         self._warned = False
         self._in_force: tuple[object, ...] | None = None
         self._tried = False
+        self._openings: deque[tuple[float, int]] = deque(maxlen=100)
         self._rationed = False
 
     def plan(self, outbox: Outbox, *, leaving: bool) -> Round | None:
@@ -209,10 +213,15 @@ class Planner:
         self._in_force = _in_force(settings)
         ration = fill(gate, self._post.pace, now)
         tokens = ration.tokens - sum(map(_rationed, outbox.letters.due(now)))
-        situation = Situation(now, tokens, leaving=leaving, repaired=repaired)
+        situation = Situation(now, tokens, leaving, repaired, self._opened_lately())
         plans = policy.decide(incidents, situation, self._post.pace)
         outbox.claim(plans, _domain(settings), now)
+        self._openings.append((self._clock.monotonic(), sum(map(_opened, plans))))
         self._hold(outbox, incidents, plans, situation, ration)
+
+    def _opened_lately(self) -> int:
+        since = self._clock.monotonic() - BURST_SECONDS
+        return sum(number for when, number in self._openings if when > since)
 
     def _hold(
         self, outbox: Outbox, incidents: list[Incident], plans: list[Plan], situation: Situation, ration: Bucket
@@ -244,6 +253,10 @@ def fill(gate: Gate, pace: Pace, now: float) -> Bucket:
 
 def _rationed(letter: Waiting) -> bool:
     return letter.draft.reason != "test"
+
+
+def _opened(plan: Plan) -> int:
+    return 0 if plan.reason == "test" else sum(incident.mails == 0 for incident in plan.incidents)
 
 
 def _in_force(settings: SmtpSettings) -> tuple[object, ...]:

@@ -19,6 +19,8 @@ LONGEST_WAIT = 4 * HOUR
 """Seconds; the ceiling of every interval. A due time further ahead than this means that the clock went back."""
 KEPT = 7 * 24 * HOUR
 """Seconds that an alert is kept while it can't be sent."""
+BURST = 3
+"""Incidents that may open at once with a mail each; of more, the worst has its mail and the others are one digest."""
 DIGEST_LIMIT = 200
 """Incidents told by one digest at most; the worst first, the others by further ones."""
 CLOCK_JUMP = 60.0
@@ -85,12 +87,14 @@ class Situation:
         tokens: mails that the ration allows now.
         leaving: this is the last process on the outbox, and it is going.
         repaired: sending failed until now, so that what has gathered is told by one digest.
+        opened: incidents that opened with a mail within the last second.
     """
 
     now: float
     tokens: float
     leaving: bool = False
     repaired: bool = False
+    opened: int = 0
 
 
 def decide(incidents: Sequence[Incident], situation: Situation, pace: Pace) -> list[Plan]:
@@ -101,10 +105,10 @@ def decide(incidents: Sequence[Incident], situation: Situation, pace: Pace) -> l
         for incident in incidents
         if not incident.alert.test and (reason := _reason(incident, situation, pace))
     ]
-    if len(plans) <= 1 or (len(plans) <= situation.tokens and not situation.repaired):
-        affordable = plans if situation.tokens >= 1 else []
-        return tests + affordable
-    return tests + _digests(plans)[: max(0, int(situation.tokens))]
+    mails = _merged(plans) if situation.repaired else _calmed(plans, situation.opened)
+    if len(mails) > situation.tokens:
+        mails = _merged(mails)
+    return tests + mails[: max(0, int(situation.tokens))]
 
 
 def over(incident: Incident, now: float, pace: Pace) -> bool:
@@ -149,7 +153,19 @@ def _quiet(incident: Incident, now: float, pace: Pace) -> bool:
     return now - incident.seen >= pace.quiet_after
 
 
-def _digests(plans: list[Plan]) -> list[Plan]:
+def _calmed(plans: list[Plan], opened: int) -> list[Plan]:
+    """Return the mails without a burst among them: the first to open has its own, unless one has just had."""
+    opening = [plan for plan in plans if plan.reason == "opening"]
+    if opened + len(opening) <= BURST:
+        return plans
+    own = opening[: 0 if opened else 1]
+    return [plan for plan in plans if plan.reason != "opening"] + own + _merged(opening[len(own) :])
+
+
+def _merged(plans: list[Plan]) -> list[Plan]:
+    """Return one digest or, of very many incidents, several; a lone mail stays what it is."""
+    if len(plans) <= 1:
+        return plans
     incidents = [incident for plan in plans for incident in plan.incidents]
     worst_first = sorted(incidents, key=lambda incident: (-incident.level, -incident.untold, incident.first))
     starts = range(0, len(worst_first), DIGEST_LIMIT)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from alertlog.alert import Incident
 from alertlog.errors import Category
 from alertlog.policy import (
+    BURST,
     DIGEST_LIMIT,
     HOUR,
     KEPT,
@@ -53,7 +54,7 @@ def repeated(**changes: Any) -> Incident:
     return told(**{"count": 2, **changes})
 
 
-def reasons(*incidents: Incident, after: float = 0.0, tokens: float = PLENTY, **situation: bool) -> list[str]:
+def reasons(*incidents: Incident, after: float = 0.0, tokens: float = PLENTY, **situation: Any) -> list[str]:
     return [plan.reason for plan in decide(incidents, Situation(TIME + after, tokens, **situation), PACE)]
 
 
@@ -151,6 +152,27 @@ def test_what_the_ration_does_not_allow_is_one_digest_and_nothing_is_dropped() -
     assert {one.id for one in plan.incidents} == {0, 1, 2}
 
 
+def test_of_a_burst_the_first_to_open_has_its_mail_and_the_others_are_one_digest() -> None:
+    several = [replace(incident(), id=number) for number in range(BURST + 1)]
+    first, digest = decide(several, Situation(TIME, PLENTY), PACE)
+    assert (first.reason, [one.id for one in first.incidents]) == ("opening", [0])
+    assert (digest.reason, {one.id for one in digest.incidents}) == ("digest", {1, 2, 3})
+    assert reasons(*several[:BURST]) == ["opening"] * BURST
+
+
+def test_a_burst_that_goes_on_is_a_digest_and_a_lone_straggler_a_mail() -> None:
+    lately = Situation(TIME, PLENTY, opened=BURST)
+    assert [plan.reason for plan in decide([incident(), incident()], lately, PACE)] == ["digest"]
+    assert [plan.reason for plan in decide([incident()], lately, PACE)] == ["opening"]
+    assert reasons(incident(), opened=BURST - 1) == ["opening"]
+
+
+def test_a_burst_leaves_the_mails_about_known_incidents_alone() -> None:
+    assert reasons(*[incident()] * 9, repeated(), told(resolved=True), after=300) == [
+        "follow-up", "resolved", "opening", "digest",
+    ]  # fmt: skip
+
+
 def test_without_a_token_everything_waits() -> None:
     assert reasons(incident(), tokens=0.99) == []
     assert reasons(incident(), incident(), tokens=0.99) == []
@@ -162,12 +184,14 @@ def test_the_first_mail_after_a_repair_is_one_digest() -> None:
     assert reasons(incident(), repaired=True) == ["opening"]
 
 
-def test_a_digest_tells_the_worst_first_and_leaves_the_others_to_the_next_one() -> None:
+def test_a_digest_tells_the_worst_first_and_leaves_the_others_to_further_ones() -> None:
     mild = [replace(incident(), id=number, level=30) for number in range(DIGEST_LIMIT)]
     bad, often, early = replace(incident(), id=-1), replace(incident(), id=-2, count=9), incident(id=-3, first=TIME - 1)
     (plan,) = decide([*mild, early, bad, often], Situation(TIME, 1), PACE)
     assert [one.id for one in plan.incidents[:4]] == [-2, -3, -1, 0]
     assert len(plan.incidents) == DIGEST_LIMIT
+    both = decide([*mild, early, bad, often], Situation(TIME, 2, repaired=True), PACE)
+    assert [len(plan.incidents) for plan in both] == [DIGEST_LIMIT, 3]
 
 
 INCIDENTS = st.builds(
@@ -182,7 +206,14 @@ INCIDENTS = st.builds(
     seen=st.floats(TIME - 2 * HOUR, TIME + 2 * HOUR),
     mailed=st.floats(TIME - 9 * HOUR, TIME + 9 * HOUR),
 )
-SITUATIONS = st.builds(Situation, st.just(TIME), st.floats(0, 20), leaving=st.booleans(), repaired=st.booleans())
+SITUATIONS = st.builds(
+    Situation,
+    st.just(TIME),
+    st.floats(0, 20),
+    leaving=st.booleans(),
+    repaired=st.booleans(),
+    opened=st.integers(0, 9),
+)
 PACES = st.builds(Pace, st.floats(1, 1e5), st.floats(1, 1e5), st.integers(1, 200).map(float))
 
 

@@ -84,11 +84,30 @@ def test_repeats_before_the_first_mail_are_in_it(place: Path | None, server: Mai
 
 def test_several_letters_due_at_once_go_over_one_connection(place: Path | None, server: MailServer) -> None:
     story = Story(place, server)
-    for disk in "abcde":
+    for disk in "abc":
         story.alert(f"Disk {disk} full")
     story.work()
-    assert reasons(server.mails) == ["opening"] * 5
+    assert reasons(server.mails) == ["opening"] * 3
     assert server.connections == 1
+
+
+def test_a_burst_of_different_alerts_is_one_digest_after_the_first_mail(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    for number in range(40):
+        story.alert(f"Trouble {number}", fingerprint=f"{number:016x}", level=50 if number == 7 else 40)
+    story.work()
+    assert reasons(server.mails) == ["opening", "digest"]
+    assert "Trouble 7" in server.mails[0].text
+    assert told(server.mails) == 40
+    story.alert("Disk a full")
+    story.alert("Disk b full")
+    story.work(0.5)
+    assert reasons(server.mails[2:]) == ["digest"], "the burst goes on"
+    story.alert("Disk c full")
+    story.alert("Disk d full")
+    story.work(1.5)
+    assert reasons(server.mails[3:]) == ["opening", "opening"], "it is over"
+    assert told(server.mails) == story.raised == 44
 
 
 def test_where_nothing_happened_nothing_is_made_and_nobody_asked(file: Path, server: MailServer) -> None:
@@ -306,7 +325,7 @@ def test_a_process_that_leaves_others_behind_leaves_the_telling_to_them(file: Pa
 def test_above_mails_per_hour_what_is_due_is_one_digest_and_nothing_is_dropped(
     place: Path | None, server: MailServer
 ) -> None:
-    story = Story(place, server, mails_per_hour=4)
+    story = Story(place, server, mails_per_hour=2)
     for number in range(10):
         story.alert(f"Trouble {chr(97 + number)}", times=number + 1, level=40 + number)
     story.work()

@@ -156,6 +156,9 @@ class Incident:
         urgent: True if its level has risen since the last mail.
         seen: when a courier last heard of it, Unix time in seconds by the courier's clock.
         mailed: when the last mail about it was accepted, likewise; 0 before the first.
+        news: when the first alert was raised that no mail tells of yet; 0 if there is none.
+        folded: True if it stands for different troubles of one kind, which an outbox that was full counts together.
+        mute_since, mute_until, mute_reason: how long an operator silenced it since its last mail, and why; 0 if not.
     """
 
     id: int
@@ -175,6 +178,11 @@ class Incident:
     urgent: bool = False
     seen: float = 0.0
     mailed: float = 0.0
+    news: float = 0.0
+    folded: bool = False
+    mute_since: float = 0.0
+    mute_until: float = 0.0
+    mute_reason: str = ""
 
     @property
     def untold(self) -> int:

@@ -7,11 +7,9 @@ work. It is a daemon: what it does not get done at exit is in the outbox for the
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING
 from alertlog.alert import Alert
 from alertlog.events import Reports
 from alertlog.forks import FORK_WAIT, take_part
-from alertlog.intake import Intake
+from alertlog.intake import IDLE, Intake
+from alertlog.leaving import Request
 
 if TYPE_CHECKING:
     from alertlog.rounds import Rounds
@@ -28,20 +27,8 @@ NAME = "alertlog-courier"
 """The thread's name."""
 GATHER = 0.2
 """Seconds from the first alert of a burst to the work on it."""
-IDLE = 1.0
-"""Seconds between two looks, woken or not."""
-CLOCK_JUMP = 60.0
-"""Seconds by which the calendar's clock may run off the monotonic one before it counts as having been set."""
 LAST_LOOKS = 5
 """Rounds more that a courier makes at most, before it leaves, for processes that left while it had the outbox."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """Somebody waits for one round; where `leaving`, it is to be the last."""
-
-    leaving: bool
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Courier:
@@ -103,24 +90,6 @@ class Courier:
                 "smtp_send_failed", f"the courier failed: {trouble}", stage="courier", category="temporary"
             )
 
-    def load(self, timeout: float) -> None:
-        """Import what reads the settings, on the calling thread, unless the courier is at it already.
-
-        python-dotenv, which environs imports, asks for a logger at its import, and so for the lock of `logging`.
-        Who waits for the courier in `close()` may hold that lock: then only this thread can get the import done.
-
-        Args:
-            timeout: seconds to wait for the courier.
-        """
-        if self._preparing.acquire(timeout=timeout):
-            try:
-                if self._rounds is None:
-                    importlib.import_module("alertlog.settings")
-                else:
-                    self._rounds.load(timeout)
-            finally:
-                self._preparing.release()
-
     def under_way(self) -> list[Alert]:
         """Return the first alert of each letter that is being sent at this moment."""
         rounds = self._rounds
@@ -159,9 +128,14 @@ class Courier:
 
     def ask(self, *, leaving: bool, timeout: float) -> bool:
         """Wait for one round by the thread, at most `timeout` seconds; return whether it was done in time."""
+        request = self.request(leaving=leaving)
+        return request is not None and request.done.wait(timeout)
+
+    def request(self, *, leaving: bool) -> Request | None:
+        """Ask for one round without waiting for it; None if there is no thread to do it."""
         request = Request(leaving)
         self._wakes.put(request)
-        return self.start() and request.done.wait(timeout)
+        return request if self.start() else None
 
     def _run(self) -> None:
         self.ident = threading.get_ident()
@@ -171,7 +145,7 @@ class Courier:
             self.step(leaving=leaving)
             gone = leaving and self._leave()
             for request in requests:
-                request.done.set()
+                request.answer()
             if gone:
                 return
 

@@ -32,6 +32,10 @@ CREATE TABLE gate (
     place TEXT NOT NULL, tried REAL NOT NULL, told REAL NOT NULL, error TEXT NOT NULL, tokens REAL,
     tokens_at REAL NOT NULL
 );
+CREATE TABLE mute (
+    owner INTEGER NOT NULL, target TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (owner, target)
+);
 CREATE TABLE letter (
     id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, message_id TEXT NOT NULL UNIQUE, draft TEXT NOT NULL,
     created REAL NOT NULL, due REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
@@ -45,6 +49,8 @@ CREATE TABLE incident (
     thread TEXT NOT NULL DEFAULT '', alert TEXT NOT NULL, samples TEXT NOT NULL DEFAULT '[]',
     resolved INTEGER NOT NULL DEFAULT 0, urgent INTEGER NOT NULL DEFAULT 0, seen REAL NOT NULL,
     mailed REAL NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, open INTEGER NOT NULL DEFAULT 1,
+    news REAL NOT NULL DEFAULT 0, folded INTEGER NOT NULL DEFAULT 0,
+    mute_since REAL NOT NULL DEFAULT 0, mute_until REAL NOT NULL DEFAULT 0, mute_reason TEXT NOT NULL DEFAULT '',
     letter INTEGER REFERENCES letter (id)
 );
 CREATE UNIQUE INDEX incident_open ON incident (owner, fingerprint) WHERE open = 1;
@@ -95,6 +101,12 @@ class Database:
         """Run one statement and return the number of the row it inserted."""
         with self._errors():
             return self._execute(statement, values).lastrowid or 0
+
+    def used(self) -> int:
+        """Return how many bytes of the file are in use."""
+        asked = ("page_count", "freelist_count", "page_size")
+        pages, free, size = (int(self.rows(f"PRAGMA {name}")[0][0]) for name in asked)
+        return (pages - free) * size
 
     def insert(self, table: str, **values: object) -> int:
         """Insert a row and return its number."""

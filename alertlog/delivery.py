@@ -24,10 +24,11 @@ from alertlog.errors import (
     SessionRefused,
 )
 from alertlog.events import Reports
+from alertlog.gate import Gate
 from alertlog.keeper import Keeper
 from alertlog.letter import Letter, compose
-from alertlog.outbox import Gate, Outbox, Waiting
-from alertlog.planning import Post, Round, fill
+from alertlog.outbox import Outbox, Waiting
+from alertlog.planning import Post, Round
 from alertlog.policy import HOUR
 from alertlog.smtp import Receipt, Refusal, connect
 
@@ -171,7 +172,7 @@ class Delivery:
         again = now + self._retry("temporary", waiting.attempts + 1) if later else None
         outbox.accept(waiting, done, again, now)
         del self._accepted[waiting.draft.message_id]
-        bucket = fill(outbox.gate(), self._post.pace, now)
+        bucket = outbox.gate().ration(self._post.pace, now)
         free = waiting.draft.reason == "test" or not receipt.accepted
         outbox.set_gate(Gate(bucket=bucket if free else bucket.spent()))
 

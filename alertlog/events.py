@@ -147,6 +147,9 @@ class Reporter:
                 logger.handle(record)
             except Exception:  # the listener failed, so the event still has to be told
                 self._print(_line(record))
+        elif level >= logging.ERROR and not logger.level and level > logging.root.manager.disable:
+            # A root at CRITICAL keeps libraries quiet; nobody meant to hide an alert that can't be mailed.
+            self._print(_line(record))
 
     def _print(self, line: str) -> None:
         """Write a line in one go, under no handler's lock; a stream that is broken or gone is no matter."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import logging.handlers
 import os
 import threading
 from collections import deque
@@ -19,10 +18,12 @@ from alertlog.capture import fingerprint, snapshot, stub
 from alertlog.context import Trails
 from alertlog.events import LOGGER
 from alertlog.forks import ForkLock
+from alertlog.leaving import Waited, raised_by_signal
+from alertlog.smtp_view import SettingsView
 from alertlog.works import Works
 
 INTERRUPTING_LIMIT = 100
-"""Records that one call takes after its own; a formatter that itself logs at each turn would never let it end."""
+"""Records that one call takes beside those that wait; a formatter that logs at each turn would never let it end."""
 
 
 class _Here(threading.local):
@@ -31,7 +32,7 @@ class _Here(threading.local):
     busy = False
 
 
-class AlertHandler(logging.handlers.SMTPHandler):
+class AlertHandler(SettingsView):
     """Turns alert-level records into mail, through a durable outbox.
 
     All arguments are optional; SMTP settings come from the environment. The arguments of
@@ -115,50 +116,23 @@ class AlertHandler(logging.handlers.SMTPHandler):
         self._beginning = ForkLock()
         self._here = _Here()
         self._interrupting: deque[tuple[int, logging.LogRecord]] = deque()
-        self._waited = 0.0
+        self._waited = Waited()
         self._left = False
         self._overridden = type(self).filter is not logging.Handler.filter or type(self).emit is not AlertHandler.emit
         self._trails = Trails(context_lines, monotonic)
-        self._alert_level = self.alert_level
+        # Whatever the handler's own level is or becomes, `alert_level` is no lower.
+        self._context_below = min(logging.WARNING, self.alert_level)
 
     def createLock(self) -> None:
         """Have no lock: `logging.shutdown` and `dictConfig` would hold it while `close()` waits."""
         self.lock = None
 
-    # What SMTPHandler's users look at
-
-    @property
-    def mailhost(self) -> str:  # type: ignore[override]
-        """The server that mail goes to; the environment's if that is complete, else the argument."""
-        return str(self._effective("host", self._arguments.host))
-
-    @property
-    def mailport(self) -> int | None:  # type: ignore[override]
-        port: int | None = self._effective("port", self._arguments.port)
-        return port
-
-    @property
-    def fromaddr(self) -> str:  # type: ignore[override]
-        return str(self._effective("sender", self._arguments.sender))
-
-    @property
-    def toaddrs(self) -> list[str]:  # type: ignore[override]
-        return [str(recipient) for recipient in self._effective("recipients", self._arguments.recipients)]
-
-    @property
-    def subject(self) -> str:  # type: ignore[override]
-        return self._arguments.subject
+    # What logging calls
 
     def getSubject(self, record: logging.LogRecord) -> str:
         """Return the Subject header for a record. An override runs on the thread that logs, on a copy of the record."""
         works = self._begin()
         return works.subject_of(snapshot(record, fingerprint(record), works.redactor, host=works.host))
-
-    def _effective(self, name: str, argument: Any) -> Any:
-        settings = self._begin().settings()
-        return argument if settings is None else getattr(settings, name)
-
-    # What logging calls
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit; a filter that raises lets the record through."""
@@ -181,7 +155,7 @@ class AlertHandler(logging.handlers.SMTPHandler):
         try:
             return (
                 not self.filters
-                and record.levelno < self._alert_level
+                and (record.levelno < self._context_below or record.levelno < self.alert_level)
                 and getattr(record, "alert", None) is None  # __dict__ would slow the record down
                 and record.name != LOGGER
                 and not self._works.courier.dormant  # type: ignore[union-attr]
@@ -193,7 +167,9 @@ class AlertHandler(logging.handlers.SMTPHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Accept a record: count it, or append it to the journal, and return. Never raises, never waits."""
         works = self._works
-        if record.name == LOGGER or (works is not None and threading.get_ident() == works.courier.ident):
+        if record.name == LOGGER or (
+            works is not None and threading.get_ident() in (works.courier.ident, works.intake.writer)
+        ):
             return
         if self._here.busy:  # a signal handler or a __del__ came in between
             self._interrupting.append((os.getpid(), record))
@@ -227,7 +203,12 @@ class AlertHandler(logging.handlers.SMTPHandler):
         over = getattr(record, "resolved", None) is True
         if not over and works.intake.repeat(trouble, record.levelno, record.created):
             return None
-        alert = self._snapshot(works, record, trouble)
+        try:
+            alert = self._snapshot(works, record, trouble)
+        except (KeyboardInterrupt, SystemExit) as interruption:  # of the program, while a method of the user's ran
+            problem = f"{type(interruption).__name__} came in between"
+            works.accept(snapshot(record, trouble, works.redactor, host=works.host, problem=problem))
+            raise
         works.accept(alert)
         return f"{alert.message}\n{alert.exception}" if alert.exception else alert.message
 
@@ -252,17 +233,13 @@ class AlertHandler(logging.handlers.SMTPHandler):
 
     def _take_interrupting(self) -> None:
         """Take the records that came while a thread was at work on one; in a forked child they are the parent's."""
-        for _ in range(INTERRUPTING_LIMIT):
+        for _ in range(len(self._interrupting) + INTERRUPTING_LIMIT):  # one collection can finalize hundreds
             try:
                 process, record = self._interrupting.popleft()
             except IndexError:  # that was the last one, or another thread was faster
                 break
             if process == os.getpid():
                 self._work(record)
-
-    def setLevel(self, level: int | str) -> None:
-        super().setLevel(level)
-        self._alert_level = self.alert_level
 
     @property
     def alert_level(self) -> int:
@@ -297,14 +274,15 @@ class AlertHandler(logging.handlers.SMTPHandler):
         """Call the user's own method on a copy: formatters leave `message` and `exc_text` on the record."""
         try:
             return str(method(copy.copy(record)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and raised_by_signal(error):
+                raise
             problems.append(f"{method.__name__}() raised {type(error).__name__}")
             works.report_capture(record, problems[-1])
             return ""
 
     def flush(self) -> None:
         """Deliver what is due: wait for one attempt, at most `shutdown_timeout` seconds."""
-        self._waited = 0.0
         self._round(leaving=False)
 
     def close(self) -> None:
@@ -324,10 +302,10 @@ class AlertHandler(logging.handlers.SMTPHandler):
         works.intake.write_counts()
         if not self._here.busy:
             self._take_interrupting()
+        before = self._waited.lately() if leaving else 0.0
         started = monotonic()
-        # logging.shutdown() flushes and closes: what a flush waited in vain is not waited again.
-        done = works.round(leaving=leaving, timeout=max(0.0, works.shutdown_timeout - self._waited))
-        self._waited = 0.0 if done else self._waited + monotonic() - started
+        works.round(leaving=leaving, timeout=max(0.0, works.shutdown_timeout - before))
+        self._waited = Waited(monotonic() - started, monotonic())
 
     @property
     def works(self) -> Works:

@@ -21,7 +21,7 @@ AT_ONCE = 1_000
 _GONE = "open = 0 AND count <= accounted"
 _ADOPTED = (
     "count", "accounted", "mails", "first", "last", "seen", "mailed",
-    "resolved", "thread", "level", "levelname", "urgent",
+    "resolved", "thread", "level", "levelname", "urgent", "news", "folded",
 )  # fmt: skip
 
 
@@ -39,6 +39,18 @@ class Incidents:
         found = self._select("fingerprint = :fingerprint AND open = 1", fingerprint=fingerprint)
         return found[0] if found else None
 
+    def number(self) -> int:
+        return int(self._database.rows("SELECT count(*) FROM incident WHERE owner = ?", (self._owner,))[0][0])
+
+    def told_before(self, before: float, most: int) -> list[Incident]:
+        """Return those that are told whole and were last heard of before that, the quietest first."""
+        return self._select(
+            "id IN (SELECT id FROM incident WHERE owner = :owner AND letter IS NULL AND count = accounted"
+            " AND resolved = 0 AND seen <= :before ORDER BY seen LIMIT :most)",
+            before=before,
+            most=most,
+        )
+
     def due(self, now: float) -> list[Incident]:
         """Return those about which there is something to decide, and which no unsent letter speaks of."""
         longest = max(policy.LONGEST_WAIT, self._pace.quiet_after)
@@ -54,7 +66,7 @@ class Incidents:
     def all(self) -> list[Incident]:
         return self._select("open IN (0, 1)", limit=-1)
 
-    def add(self, tally: Tally, now: float) -> Incident:
+    def add(self, tally: Tally, now: float, *, folded: bool = False) -> Incident:
         """A test stays out of the way of what comes after it."""
         alert = tally.alert
         number = self._database.insert(
@@ -70,18 +82,23 @@ class Incidents:
             alert=json.dumps(alert),
             resolved=alert.resolved,
             seen=now,
+            news=tally.first,
+            folded=folded,
             open=not alert.test,
         )
         return self._select("id = :id", id=number)[0]
 
-    def count(self, incident: Incident, tally: Tally, now: float) -> None:
+    def count(self, incident: Incident, tally: Tally, now: float, samples: int = SAMPLES) -> None:
+        """Count more of it in, and keep the alert as a sample if it differs and there are fewer than `samples`."""
         alert = tally.alert
         raised = alert.level > incident.level and not alert.resolved
         level, levelname = (alert.level, alert.levelname) if raised else (incident.level, incident.levelname)
         self._database.run(
             "UPDATE incident SET count = count + :count, first = min(first, :first), last = max(last, :last),"
             " seen = :now, level = :level, levelname = :levelname, urgent = urgent OR :raised,"
-            " resolved = resolved OR :resolved, samples = :samples WHERE id = :id",
+            " resolved = resolved OR :resolved, samples = :samples,"
+            " news = CASE WHEN :count = 0 THEN news WHEN news = 0 THEN :first ELSE min(news, :first) END"
+            " WHERE id = :id",
             {
                 "count": tally.count,
                 "first": tally.first,
@@ -91,7 +108,7 @@ class Incidents:
                 "levelname": levelname,
                 "raised": raised,
                 "resolved": alert.resolved,
-                "samples": _samples(incident, alert),
+                "samples": json.dumps(_samples(incident, (alert,), samples)),
                 "id": incident.id,
             },
         )
@@ -107,16 +124,22 @@ class Incidents:
             " mailed = max(mailed, :mailed), resolved = resolved OR :resolved, urgent = urgent OR :urgent,"
             " level = max(level, :level), levelname = CASE WHEN level < :level THEN :levelname ELSE levelname END,"
             " samples = CASE samples WHEN '[]' THEN :samples ELSE samples END,"
+            " folded = folded OR :folded,"
+            " news = CASE WHEN :new OR news = 0 THEN :news WHEN :news = 0 THEN news ELSE min(news, :news) END,"
             " thread = CASE thread WHEN '' THEN :thread ELSE thread END WHERE id = :id",
             {name: getattr(incident, name) for name in _ADOPTED}
-            | {"id": number, "samples": json.dumps(incident.samples)},
+            | {"id": number, "new": known is None, "samples": json.dumps(incident.samples)},
         )
         self._plan(number)
 
     def tie(self, incident: Incident, letter: int, thread: str, *, ends: bool) -> None:
-        """A letter now speaks of the incident; where that ends it, the next alert opens another one."""
+        """A letter now speaks of the incident; where that ends it, the next alert opens another one.
+
+        What comes from now on is news for the mail after this one.
+        """
         self._database.run(
-            "UPDATE incident SET letter = ?, open = open AND NOT ?, urgent = 0,"
+            "UPDATE incident SET letter = ?, open = open AND NOT ?, urgent = 0, news = 0, samples = '[]',"
+            " mute_since = 0, mute_until = 0, mute_reason = '',"
             " thread = CASE thread WHEN '' THEN ? ELSE thread END WHERE id = ?",
             (letter, ends, thread, incident.id),
         )
@@ -129,11 +152,24 @@ class Incidents:
 
     def untie(self, letter: Waiting) -> None:
         """The letter is withdrawn: what it would have told is to be told by another one."""
-        self._database.run(
-            "UPDATE incident SET letter = NULL, due = 0, thread = CASE thread WHEN ? THEN '' ELSE thread END"
-            " WHERE letter = ?",
-            (letter.draft.message_id, letter.id),
-        )
+        since = {one.id: one for one in self._select("letter = :letter", letter=letter.id)}
+        for told in letter.draft.incidents:
+            now = since[told.id]
+            self._database.run(
+                "UPDATE incident SET letter = NULL, due = 0, urgent = urgent OR :urgent,"
+                " thread = CASE thread WHEN :own THEN '' ELSE thread END, news = :news, samples = :samples,"
+                " mute_since = :mute_since, mute_until = :mute_until, mute_reason = :mute_reason WHERE id = :id",
+                {
+                    "id": told.id,
+                    "own": letter.draft.message_id,
+                    "urgent": told.urgent,
+                    "news": min(filter(None, (told.news, now.news)), default=0.0),
+                    "samples": json.dumps(_samples(told, now.samples, SAMPLES)),
+                    "mute_since": told.mute_since,
+                    "mute_until": told.mute_until,
+                    "mute_reason": told.mute_reason,
+                },
+            )
 
     def account(self, letter: Waiting, now: float) -> None:
         """The letter is done with: its alerts count as told, and incidents that it ended go."""
@@ -183,15 +219,23 @@ def _incident(row: tuple[Any, ...]) -> Incident:
         | {
             "resolved": bool(named["resolved"]),
             "urgent": bool(named["urgent"]),
+            "folded": bool(named["folded"]),
             "alert": Alert.from_list(json.loads(named["alert"])),
             "samples": tuple(map(Alert.from_list, json.loads(named["samples"]))),
         }
     )
 
 
-def _samples(incident: Incident, alert: Alert) -> str:
+def _samples(incident: Incident, alerts: Iterable[Alert], most: int) -> list[Alert]:
+    """Return the incident's samples, and as many of the alerts as differ and there is room for."""
     samples = list(incident.samples)
-    known = {(sample.message, sample.exception, sample.text) for sample in (incident.alert, *samples)}
-    if len(samples) < SAMPLES and not alert.resolved and (alert.message, alert.exception, alert.text) not in known:
-        samples.append(alert._replace(context=()))
-    return json.dumps(samples)
+    known = {_said(alert) for alert in (incident.alert, *samples)}
+    for alert in alerts:
+        if (len(samples) < most or alert.resolved) and _said(alert) not in known:
+            samples.append(alert._replace(context=()))
+            known.add(_said(alert))
+    return samples
+
+
+def _said(alert: Alert) -> tuple[str, str, str]:
+    return alert.message, alert.exception, alert.text

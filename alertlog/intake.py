@@ -19,6 +19,8 @@ from alertlog.errors import JournalError
 from alertlog.journal import Journal, journal_paths
 from alertlog.values import moment
 
+IDLE = 1.0
+"""Seconds between two times that the courier looks, and that the counts are written."""
 OPEN_FOR = 5.0
 """Seconds that an incident counts as open here without asking the outbox; then the next alert is written whole."""
 OPEN_LIMIT = 1_000
@@ -65,6 +67,8 @@ class Intake:
         retired: journals that couriers of other processes can't find any more.
         begun: the names of the latest journals.
         memory: what no journal could be written for.
+        writer: the identifier of the thread that writes the counts while the courier delivers, whose own records are
+            never alerts; 0 while there is none.
     """
 
     def __init__(self, outbox: Path | None, key: str, clock: Clock, unwritable: Unwritable) -> None:
@@ -82,6 +86,7 @@ class Intake:
 
     def forget(self) -> None:
         """In a forked child, or at the beginning: counts, memory and journal are the parent's business."""
+        self.writer = 0
         self.journal: Journal | None = None
         self.retired: deque[Journal] = deque()
         self.begun: deque[str] = deque(maxlen=64)

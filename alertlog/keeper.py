@@ -13,6 +13,7 @@ from glob import escape, glob
 from pathlib import Path
 
 from alertlog.alert import Incident, Tally
+from alertlog.bounds import Bounds
 from alertlog.clock import Clock
 from alertlog.database import set_aside
 from alertlog.errors import OutboxError
@@ -41,11 +42,19 @@ class Keeper:
     """
 
     def __init__(
-        self, place: Path | None, owner: Owner, pace: Pace, intake: Intake, reporter: Reports, clock: Clock
+        self,
+        place: Path | None,
+        owner: Owner,
+        pace: Pace,
+        intake: Intake,
+        reporter: Reports,
+        clock: Clock,
+        bounds: Bounds | None = None,
     ) -> None:
         self._place = place
         self._owner = owner
         self._pace = pace
+        self._bounds = bounds or Bounds()
         self._intake = intake
         self._reporter = reporter
         self._clock = clock
@@ -227,7 +236,7 @@ class Keeper:
         return journal.read(self._read_to.get(journal.path.name, 0))
 
     def _forget(self, outbox: Outbox, name: str) -> None:
-        outbox.forget_journal(name)
+        outbox.journals.forget(name)
         self._read_to.pop(name, None)
 
     def _decode(self, payload: bytes) -> Tally | None:
@@ -248,11 +257,11 @@ class Keeper:
             self._read_to.clear()
         first = not self._inode
         self._inode = _inode(place)
-        self._file = Outbox(self._owner, self._pace, place)
+        self._file = Outbox(self._owner, self._pace, place, self._bounds)
         self._inode = _inode(place)
         if first:
-            self._file.forget_future(self._clock.wall())
-        for name, offset in self._file.read_to().items():
+            self._file.times.forget_future(self._clock.wall())
+        for name, offset in self._file.journals.read_to().items():
             self._read_to[name] = max(offset, self._read_to.get(name, 0))
         return self._file
 
@@ -279,7 +288,7 @@ class Keeper:
 
     def _stand_in(self) -> Outbox:
         if self._memory is None:
-            self._memory = Outbox(self._owner, self._pace, None)
+            self._memory = Outbox(self._owner, self._pace, None, self._bounds)
         return self._memory
 
     def _move_in(self, memory: Outbox, outbox: Outbox) -> None:

@@ -13,51 +13,33 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from alertlog import policy
 from alertlog.alert import Alert, Draft, Incident, Tally
+from alertlog.bounds import Bounds
 from alertlog.database import Database
+from alertlog.gate import Gate, Gates
 from alertlog.incidents import Incidents
+from alertlog.ingest import Ingest, Journals
+from alertlog.mutes import Mutes
 from alertlog.ownership import Owner
-from alertlog.policy import Bucket, Pace, Plan
+from alertlog.policy import Pace, Plan
+from alertlog.times import Times
 from alertlog.waiting import Letters, Waiting
 
-__all__ = ["Gate", "Outbox", "Waiting"]
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Whether to try the server at all: failures of the way to it, rather than of a letter.
-
-    Attributes:
-        failures: how many in a row; 0 if the last session was good.
-        due: Unix time in seconds before which it is left alone.
-        category: of the last failure.
-        place: which server with which settings failed; other settings open the gate.
-        tried: when it failed last, Unix time in seconds.
-        told: when the last event said so.
-        error: what failed last.
-        bucket: the ration of mails; None before the first one.
-    """
-
-    failures: int = 0
-    due: float = 0.0
-    category: str = ""
-    place: str = ""
-    tried: float = 0.0
-    told: float = 0.0
-    error: str = ""
-    bucket: Bucket | None = None
+__all__ = ["Outbox", "Waiting"]
 
 
 class Outbox:
-    """One owner's part of an outbox file, or of a database in memory where there is no `place`."""
+    """One owner's part of an outbox file, or of a database in memory where there is no `place`.
 
-    def __init__(self, owner: Owner, pace: Pace, place: Path | None) -> None:
+    Attributes:
+        incidents, letters, journals, mutes, times: its tables, and what they have in common.
+    """
+
+    def __init__(self, owner: Owner, pace: Pace, place: Path | None, bounds: Bounds = Bounds()) -> None:  # noqa: B008
         self.place = place
-        self._pace = pace
         self._database = Database(place)
         try:
             self._owner = self._register(owner)
@@ -66,6 +48,11 @@ class Outbox:
             raise
         self.incidents = Incidents(self._database, self._owner, pace)
         self.letters = Letters(self._database, self._owner)
+        self.journals = Journals(self._database, self._owner)
+        self.mutes = Mutes(self._database, self._owner)
+        self.times = Times(self._database, self._owner)
+        self._ingest = Ingest(self._database, self.incidents, pace, bounds)
+        self._gates = Gates(self._database, self._owner)
 
     def _register(self, owner: Owner) -> int:
         names = (owner.service, owner.handler)
@@ -81,52 +68,14 @@ class Outbox:
 
     def ingest(self, tallies: Iterable[Tally], read_to: Mapping[str, int], now: float) -> list[Incident]:
         """Count tallies in, and note in the same transaction how far each journal is read; return what opened."""
-        opened = []
         with self._database.transaction():
-            for tally in tallies:
-                known = self._open_incident(tally, now)
-                if known is None and tally.alert.resolved:
-                    continue  # a program that says so at each good run wants no mail about it
-                if known is None:
-                    opened.append(self.incidents.add(tally, now))
-                else:
-                    self.incidents.count(known, tally, now)
-            self._note(read_to)
+            opened = self._ingest.count(tallies, now)
+            self.journals.note(read_to)
         return opened
 
-    def _open_incident(self, tally: Tally, now: float) -> Incident | None:
-        """Return the open incident that a tally belongs to, if that is not over by now."""
-        known = None if tally.alert.test else self.incidents.open_with(tally.alert.fingerprint)
-        if known is None or not self._is_over(known, tally, now):
-            return known
-        self.incidents.end(known)
-        return None
-
-    def _is_over(self, known: Incident, tally: Tally, now: float) -> bool:
-        """Return whether this is new trouble: after the other's end, or after it has been quiet for long enough.
-
-        Quiet by both clocks: the records' jumps when the calendar is set, the courier's does not see when an alert
-        that lay in a journal was raised.
-        """
-        if tally.alert.resolved:
-            return False
-        ended = known.resolved and tally.last >= known.last
-        return ended or min(tally.first - known.last, now - known.seen) >= self._pace.quiet_after
-
-    def read_to(self) -> dict[str, int]:
-        """Return how far each journal is read, in bytes, by its file's name."""
-        return dict(self._database.rows("SELECT name, read_to FROM journal WHERE owner = ?", (self._owner,)))
-
-    def forget_journal(self, name: str) -> None:
-        self._database.run("DELETE FROM journal WHERE name = ?", (name,))
-
-    def _note(self, read_to: Mapping[str, int]) -> None:
-        for name, offset in read_to.items():
-            self._database.run(
-                "INSERT INTO journal (name, owner, read_to) VALUES (?, ?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET read_to = max(read_to, excluded.read_to)",
-                (name, self._owner, offset),
-            )
+    def take_closed(self) -> list[Incident]:
+        """Return what `ingest` has closed to make room since this was asked last."""
+        return self._ingest.take_closed()
 
     # Claim
 
@@ -204,6 +153,16 @@ class Outbox:
                 self.incidents.give_up(letter)
             self.letters.remove(letter)
 
+    def trim_aside(self, most: int) -> list[tuple[int, Alert]]:
+        """Remove the oldest letters set aside where there are more than `most`; return their alerts, by incident."""
+        letters = self.letters.aside_beyond(most)
+        if letters:
+            with self._database.transaction():
+                for letter in letters:
+                    self.letters.remove(letter)
+        lost = [incident for letter in letters if not letter.told for incident in letter.draft.incidents]
+        return [(incident.untold, incident.alert) for incident in lost]
+
     def expire(self, before: float) -> list[tuple[int, Alert]]:
         """Remove what is older than `before` and could not be sent; return how many alerts were lost, by incident."""
         with self._database.transaction():
@@ -241,57 +200,15 @@ class Outbox:
                 self.incidents.adopt(incident)
             for letter in letters:
                 self.letters.adopt(letter)
-            self._note(read_to)
+            self.journals.note(read_to)
 
     # The gate and the clock
 
     def gate(self) -> Gate:
-        columns = "failures, due, category, place, tried, told, error, tokens, tokens_at"
-        rows = self._database.rows(f"SELECT {columns} FROM gate WHERE owner = ?", (self._owner,))
-        if not rows:
-            return Gate()
-        failures, due, category, place, tried, told, error, tokens, at = rows[0]
-        bucket = None if tokens is None else Bucket(tokens, at)
-        return Gate(failures, due, category, place, tried, told, error, bucket)
+        return self._gates.read()
 
     def set_gate(self, gate: Gate) -> None:
-        tokens, at = (gate.bucket.tokens, gate.bucket.at) if gate.bucket else (None, 0.0)
-        self._database.run(
-            "INSERT OR REPLACE INTO gate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self._owner, gate.failures, gate.due, gate.category, gate.place, gate.tried, gate.told, gate.error,
-                tokens, at,
-            ),
-        )  # fmt: skip
-
-    def shift(self, seconds: float) -> None:
-        """The calendar's clock was set: move every planned time with it, so that intervals stay what they were."""
-        values = {"by": seconds, "owner": self._owner}
-        with self._database.transaction():
-            for statement in (
-                "UPDATE incident SET seen = seen + :by, mailed = mailed + :by * (mailed > 0),"
-                " due = due + :by * (due > 0) WHERE owner = :owner",
-                "UPDATE letter SET created = created + :by, due = due + :by WHERE owner = :owner",
-                "UPDATE gate SET due = due + :by, tried = tried + :by * (tried > 0), told = told + :by,"
-                " tokens_at = tokens_at + :by WHERE owner = :owner",
-            ):
-                self._database.run(statement, values)
-
-    def forget_future(self, now: float) -> None:
-        """The calendar's clock went back between two processes: what seems to lie ahead has happened by now.
-
-        How long ago is not known, and a mail too many is better than a long silence.
-        """
-        values = {"now": now, "owner": self._owner, "wait": policy.LONGEST_WAIT}
-        with self._database.transaction():
-            for statement in (
-                "UPDATE incident SET mailed = :now - :wait, due = 0 WHERE owner = :owner AND mailed > :now",
-                "UPDATE incident SET seen = :now WHERE owner = :owner AND seen > :now",
-                "UPDATE letter SET created = :now WHERE owner = :owner AND created > :now",
-                "UPDATE gate SET tried = min(tried, :now), told = min(told, :now), tokens_at = min(tokens_at, :now)"
-                " WHERE owner = :owner",
-            ):
-                self._database.run(statement, values)
+        self._gates.write(gate)
 
     def hurry(self) -> None:
         """Make everything that waits due at once, and open the gate."""

@@ -25,6 +25,8 @@ DIGEST_LIMIT = 200
 """Incidents told by one digest at most; the worst first, the others by further ones."""
 CLOCK_JUMP = 60.0
 """Seconds by which the calendar's clock may run off the monotonic one before it counts as having been set."""
+QUIET_ENOUGH = 300.0
+"""Seconds without a repeat after which an incident that is told may close to make room for others."""
 NEW_PROCESS = 300.0
 """Seconds after an attempt that waits for a repair; then a new process, which may come of the repair, tries once."""
 UNKNOWN_LIMIT = 3

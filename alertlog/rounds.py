@@ -6,7 +6,6 @@ courier's thread, and not at all in a program that never has an alert.
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from alertlog.alert import Incident
 from alertlog.clock import Clock
-from alertlog.courier import CLOCK_JUMP, IDLE
 from alertlog.errors import OutboxError
 from alertlog.events import Reports
 from alertlog.forks import FORK_WAIT
-from alertlog.intake import Intake
+from alertlog.intake import IDLE, Intake
 from alertlog.keeper import Keeper
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.planning import Planner, Post, Round
+from alertlog.policy import CLOCK_JUMP
 
 if TYPE_CHECKING:
     from alertlog.delivery import Connect, Delivery
@@ -53,7 +52,7 @@ class Rounds:
         self._intake = intake
         self._reporter = reporter
         self._clock = clock
-        self._keeper = Keeper(place, owner, post.pace, intake, reporter, clock)
+        self._keeper = Keeper(place, owner, post.pace, intake, reporter, clock, post.bounds)
         self._planner = Planner(post, reporter, clock)
         self._post = post
         self._connect = connect
@@ -112,8 +111,10 @@ class Rounds:
         done = threading.Event()
 
         def write() -> None:
+            self._intake.writer = threading.get_ident()
             while not done.wait(IDLE):
                 self._intake.write_counts()
+            self._intake.writer = 0
 
         thread = threading.Thread(target=write, name="alertlog-counts", daemon=True)
         with suppress(RuntimeError):  # at the interpreter's end there is no thread to be had; close() has written them
@@ -128,7 +129,7 @@ class Rounds:
         if not self._keeper.owns:
             self._ahead = ahead  # who owns the outbox follows it there
         elif outbox is not None and abs(ahead - self._ahead) > CLOCK_JUMP:
-            outbox.shift(ahead - self._ahead)
+            outbox.times.shift(ahead - self._ahead)
             self._ahead = ahead
 
     def _report_opened(self, opened: list[Incident], todo: Round | None) -> None:
@@ -146,14 +147,6 @@ class Rounds:
             )
         if len(opened) > TOLD_AT_ONCE:
             self._reporter.report("incident_opened", f"and {len(opened) - TOLD_AT_ONCE:,} more at the same time")
-
-    def load(self, timeout: float) -> None:
-        """Import what reads the settings, on the calling thread; wait at most `timeout` seconds for the courier."""
-        if self._keeper.lock.acquire(timeout=timeout):
-            try:
-                importlib.import_module("alertlog.settings")
-            finally:
-                self._keeper.lock.release()
 
     @property
     def owns(self) -> bool:

@@ -60,6 +60,13 @@ class Letters:
     def created_before(self, before: float) -> list[Waiting]:
         return self._select("created < :before", before=before)
 
+    def aside_beyond(self, most: int) -> list[Waiting]:
+        """Return the letters set aside but for the `most` youngest."""
+        return self._select(
+            "id IN (SELECT id FROM letter WHERE owner = :owner AND aside = 1 ORDER BY id DESC LIMIT -1 OFFSET :most)",
+            most=most,
+        )
+
     def add(self, draft: Draft, now: float) -> int:
         return self._add(draft, created=now, due=now)
 

@@ -20,6 +20,7 @@ from alertlog.courier import Courier
 from alertlog.errors import ConfigError, JournalError
 from alertlog.events import Reporter
 from alertlog.intake import Intake
+from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
 from alertlog.place import outbox_path, service_name, variable
 from alertlog.redact import Redactor
@@ -35,8 +36,6 @@ DEFAULT_TIMEOUT = 10.0
 """Seconds that `close()` waits where neither the handler nor the environment says how long."""
 
 LONGEST_TIMEOUT = 300.0
-LOAD_WAIT = 0.5
-"""Seconds that whoever closes or flushes waits to import what the courier needs; it may have begun with that."""
 
 
 class Works:
@@ -97,18 +96,20 @@ class Works:
                 alert=alert.to_dict(),
             )
 
-    def round(self, *, leaving: bool, timeout: float) -> bool:
-        """Wait for one round of the courier; return whether it was done in time.
+    def round(self, *, leaving: bool, timeout: float) -> None:
+        """Wait for one round of the courier, but not while `logging` is being configured: at the end of the process.
 
-        Whoever waits may hold locks of the logging module, so the courier's events take another way meanwhile.
+        Whoever waits may hold locks of handlers, so the courier's events take another way meanwhile.
         """
-        if self.intake.journal is not None and "alertlog.settings" not in sys.modules:
-            self.courier.load(LOAD_WAIT)
+        if configuring():
+            request = self.courier.request(leaving=leaving)
+            if request is not None and leaving and self.intake.journal is not None:
+                Farewell(request, timeout, self._report_left)
+            return
         with self.reporter.bypassing():
             done = self.courier.ask(leaving=leaving, timeout=timeout)
             if leaving and not done:
                 self._report_left()
-            return done
 
     def _report_left(self) -> None:
         """The process may be gone before the attempt under way has an outcome, and with it the event that tells it."""

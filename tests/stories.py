@@ -13,12 +13,14 @@ from typing import Any
 from zlib import crc32
 
 from alertlog.alert import Alert
+from alertlog.bounds import Bounds
 from alertlog.courier import Courier
 from alertlog.errors import JournalError
 from alertlog.events import EVENTS, FIELDS
+from alertlog.gate import Gate
 from alertlog.intake import Intake
 from alertlog.letter import Wording
-from alertlog.outbox import Gate, Outbox, Waiting
+from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.planning import Post
 from alertlog.policy import Pace
@@ -98,6 +100,7 @@ class Story:
         self.environ = address(server) if server else {}
         self.wording = Wording(OWNER.service)
         self.pace = Pace(**pace)
+        self.bounds = Bounds()
         self.raised = 0
         self.begin()
 
@@ -118,7 +121,7 @@ class Story:
         self.begin()
 
     def _prepare(self) -> Rounds:
-        post = Post(self.pace, lambda: self.wording, lambda: read_smtp(self.environ))
+        post = Post(self.pace, lambda: self.wording, lambda: read_smtp(self.environ), self.bounds)
         self.rounds = Rounds(self.place, OWNER, post, self.intake, self.recorder, self.clock)
         return self.rounds
 

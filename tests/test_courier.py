@@ -478,26 +478,6 @@ def test_a_child_does_not_even_close_a_database_that_was_in_use_when_it_was_fork
     assert told(server.mails) == 2
 
 
-def test_who_waits_loads_what_the_courier_needs_unless_that_is_at_it_already(
-    tmp_path: Path, server: MailServer
-) -> None:
-    story = Story(tmp_path / "alerts.sqlite3", server)
-    story.courier.load(0.01)
-    story.courier.before_fork()
-    story.courier.load(0.01)  # the fork keeps everybody out, and nobody waits for long
-    story.courier.after_fork()
-    story.alert()
-    story.work()
-    story.courier.load(0.01)
-    assert story.rounds is not None
-    assert story.rounds.before_fork()
-    story.courier.load(0.01)
-    story.rounds.after_fork()
-    story.alert("Another trouble")
-    story.work(1)
-    assert told(server.mails) == 2
-
-
 def test_parent_and_child_of_a_real_fork_both_tell_what_they_accepted_and_nothing_twice(
     tmp_path: Path, server: MailServer
 ) -> None:

@@ -372,6 +372,19 @@ def test_for_a_listener_the_levels_of_logging_decide(reporter: Reporter, logger:
     assert listener.records == []
 
 
+@pytest.mark.parametrize(("own", "told"), [(logging.NOTSET, ["smtp_send_failed"]), (logging.CRITICAL, [])])
+def test_an_error_that_only_an_inherited_level_hides_is_told_on_the_stream(
+    reporter: Reporter, logger: logging.Logger, stream: io.StringIO, own: int, told: list[str]
+) -> None:
+    logger.addHandler(Listener())
+    logger.setLevel(own)
+    assert logger.parent is not None
+    logger.parent.setLevel(logging.CRITICAL)
+    reporter.report("smtp_send_failed", "no server")
+    reporter.report("incident_closed", "quiet")
+    assert [line["event"] for line in lines(stream)] == told
+
+
 def test_a_listener_that_raises_changes_nothing_and_loses_nothing(
     reporter: Reporter, stream: io.StringIO, logger: logging.Logger
 ) -> None:

@@ -188,6 +188,7 @@ def test_a_daemon_thread_that_stops_wherever_it_is_leaves_no_lock_behind_that_an
         while time.monotonic() < until:
             log.critical("Quota used up")
     """
+    site.unmeasured()  # coverage saves what it has at the end, which takes long beside a thread that never rests
     for number in range(2):
         outcome = site.run(program, str(number))
         assert outcome.status == 0
@@ -261,6 +262,64 @@ def test_what_is_pending_at_a_second_configuration_is_neither_lost_nor_told_twic
     assert all(float(seconds) < MARGIN for seconds in outcome.stdout.split())
     assert told(server.mails) == 11
     assert len(set(fingerprints(server.mails))) == 6
+
+
+def test_a_second_configuration_waits_for_nobody_whatever_the_courier_is_doing(site: Site, server: MailServer) -> None:
+    """The courier may be amid an import that asks for a logger, while the configuration holds the lock for that."""
+    program = """
+log.critical("Before")
+time.sleep(float(sys.argv[1]))
+started = time.monotonic()
+configure()
+print(time.monotonic() - started)
+log.critical("After")
+    """
+    for number, delay in enumerate(("0", "0.1", "0.2", "0.25", "0.3"), start=1):
+        outcome = site.run(CONFIGURE + program, delay)
+        assert outcome.status == 0
+        assert float(outcome.stdout) < 3
+        next_process(site, CONFIGURE)
+        assert told(server.mails) == 2 * number
+
+
+def test_what_a_configuration_left_to_the_courier_is_named_if_the_process_goes_first(
+    site: Site, server: MailServer
+) -> None:
+    program = """
+configure(shutdown_timeout=1)
+log.critical("Before")
+while not logging.getLogger().handlers[0].works.courier.under_way():
+    time.sleep(0.01)
+for _ in range(3):
+    configure(shutdown_timeout=1)
+child = os.fork()
+if child == 0:
+    sys.exit()  # and does not wait for what is its parent's
+os.waitpid(child, 0)
+    """
+    with ScriptedServer({"greeting": silence}) as mute:
+        outcome = Site(site.folder, mute).run(CONFIGURE + program)
+    assert outcome.status == 0
+    assert outcome.seconds < 2 + MARGIN
+    assert "Before" in whole(outcome)
+    next_process(site, CONFIGURE)
+    assert told(server.mails) == 1
+
+
+def test_a_flush_and_the_close_right_after_it_wait_no_longer_together_than_one_of_them_may(
+    site: Site,
+) -> None:
+    program = """
+        listen(shutdown_timeout=3)
+        log.critical("Disk full")
+        started = time.monotonic()
+        logging.shutdown()
+        print(time.monotonic() - started)
+        os._exit(0)
+    """
+    with ScriptedServer({"greeting": silence}) as mute:
+        outcome = Site(site.folder, mute).run(program)
+    assert 3 <= float(outcome.stdout) < 5
 
 
 def test_a_second_configuration_waits_for_a_mute_server_no_longer_than_an_exit_does(

@@ -18,6 +18,7 @@ import pytest
 import alertlog
 from alertlog import AlertHandler
 from alertlog.testing import MailServer
+from tests.sessions import eventually
 
 Log = Callable[..., logging.Logger]
 
@@ -123,6 +124,17 @@ def test_what_is_mailed_follows_from_alert_level_or_else_from_the_handlers_own_l
     assert accepted == mailed
 
 
+def test_a_level_that_is_assigned_counts_like_one_that_is_set(log: Log) -> None:
+    logger = log()
+    logger.info("The first record sets all up")
+    accepted: list[str] = []
+    handler_of(logger).works.intake.add = lambda alert: accepted.append(alert.message)  # type: ignore[method-assign]
+    logger.error("Not yet")
+    handler_of(logger).level = logging.ERROR
+    logger.error("An error")
+    assert accepted == ["An error"]
+
+
 def test_a_record_with_a_kind_is_mailed_at_any_level_under_its_own_subject(server: MailServer, log: Log) -> None:
     logger = log(subjects={"quota": "[ETL] API quota alert"})
     logger.info("nearly used up", extra={"alert": "quota", "provider": "marketstack"})
@@ -177,6 +189,38 @@ def test_it_is_an_smtp_handler_and_knows_its_arguments_in_their_order() -> None:
     assert isinstance(handler, logging.handlers.SMTPHandler)
     assert (handler.mailhost, handler.mailport, handler.fromaddr) == ("mail.example.org", 2525, "a@example.org")
     assert (handler.toaddrs, handler.subject) == (["b@example.org"], "Trouble")
+
+
+def test_what_smtp_handlers_users_look_at_is_there_but_for_the_password(server: MailServer, log: Log) -> None:
+    handler = handler_of(log(timeout=7.0))
+    assert (handler.timeout, handler.secure, handler.username, handler.password) == (7.0, (), "etl", None)
+    assert server.environ()["SMTP_TRANSPORT"] == "starttls"
+
+
+def test_without_an_environment_the_arguments_are_what_is_seen(log: Log) -> None:
+    handler = handler_of(log(timeout=7.0, secure=()))
+    assert (handler.timeout, handler.secure, handler.username) == (7.0, (), None)
+
+
+def test_without_tls_secure_is_none(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    with MailServer("none") as plain:
+        for name, value in plain.environ().items():
+            monkeypatch.setenv(name, value)
+        assert handler_of(log()).secure is None
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("toaddrs", "SMTP_TO"),
+        ("password", "SMTP_PASSWORD"),
+        ("subject", "argument"),
+        ("timeout", "SMTP_TIMEOUT_SECONDS"),
+    ],
+)
+def test_a_setting_that_is_assigned_is_refused_with_its_place(log: Log, name: str, where: str) -> None:
+    with pytest.raises(AttributeError, match=where):
+        setattr(handler_of(log()), name, "x")
 
 
 def test_the_environment_overrides_the_arguments(server: MailServer, log: Log) -> None:
@@ -244,6 +288,47 @@ def test_a_method_of_the_users_that_raises_is_replaced_by_ours_with_an_event(
     (mail,) = server.wait_for(1)
     assert "Quota used" in mail.text
     assert f"{method}() raised RuntimeError" in events("alert_capture_failed")[0]["message"]
+
+
+def test_a_formatter_that_raises_system_exit_does_not_end_the_program(
+    server: MailServer, log: Log, events: Events
+) -> None:
+    class Leaving(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:  # noqa: ARG002 -- as Formatter has it
+            raise SystemExit(3)
+
+    logger = log()
+    handler_of(logger).setFormatter(Leaving())
+    logger.critical("Quota %s", "used")
+    (mail,) = server.wait_for(1)
+    assert "Quota used" in mail.text
+    assert "format() raised SystemExit" in events("alert_capture_failed")[0]["message"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_a_signal_handler_raises_amid_a_formatter_goes_on_and_the_alert_is_kept(
+    server: MailServer, log: Log, error: type[BaseException]
+) -> None:
+    class Interrupted(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            signal.raise_signal(signal.SIGALRM)
+            return super().format(record)
+
+    def interrupt(*_: object) -> None:
+        raise error
+
+    logger = log()
+    handler_of(logger).setFormatter(Interrupted())
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(error):
+            logger.critical("Quota %s", "used")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    handler_of(logger).setFormatter(None)
+    logger.critical("Afterwards")
+    handler_of(logger).close()
+    assert sum(int(mail.message["X-Alertlog-Count"]) for mail in server.mails) == 2
 
 
 # Nothing raises
@@ -367,6 +452,19 @@ def test_no_event_of_alertlog_feeds_the_handler_with_root_at_debug(server: MailS
         handler.close()
     fed = [mail for mail in server.mails if mail.message["X-Alertlog-Kind"] != "quota" and "mail.log" not in mail.text]
     assert not fed
+
+
+def test_a_record_from_the_thread_that_writes_counts_is_never_an_alert(log: Log) -> None:
+    logger = log()
+    logger.info("The first record sets all up")
+    intake = handler_of(logger).works.intake
+    accepted: list[str] = []
+    intake.add = lambda alert: accepted.append(alert.message)  # type: ignore[method-assign]
+    intake.writer = threading.get_ident()
+    logger.critical("While it writes")
+    intake.writer = 0
+    logger.critical("Afterwards")
+    assert accepted == ["Afterwards"]
 
 
 def test_a_record_that_interrupts_emit_is_taken_when_emit_is_done(server: MailServer, log: Log) -> None:
@@ -495,8 +593,8 @@ def test_a_second_dict_config_loses_nothing_and_disabled_loggers_still_report(
     logging.config.dictConfig(config)
     logging.getLogger("reconfigured").critical("under the second")
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
-    assert len(server.mails) == 2
-    assert events("smtp_send_succeeded")
+    server.wait_for(2)
+    assert eventually(lambda: len(events("smtp_send_succeeded")) >= 2)
     logging.getLogger("alertlog").disabled = False
     logging.getLogger("reconfigured").handlers.clear()
 

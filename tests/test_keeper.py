@@ -13,9 +13,10 @@ import pytest
 from alertlog import journal as journals
 from alertlog.alert import Incident, Tally
 from alertlog.errors import OutboxError
+from alertlog.gate import Gate
 from alertlog.journal import journal_paths
 from alertlog.keeper import AGAIN, CHUNKS, PATIENCE, Keeper
-from alertlog.outbox import Gate, Outbox
+from alertlog.outbox import Outbox
 from alertlog.ownership import Owner, OwnerLock
 from alertlog.policy import HOUR, Pace, Plan
 from alertlog.testing import ManualClock
@@ -202,7 +203,7 @@ def test_what_an_earlier_process_has_read_is_not_read_again(begin: Begin, place:
     assert counted(place) == {"Disk full": 3, "unread": 1}
     assert journal_paths(place, OWNER.key) == []
     with closing(Outbox(OWNER, Pace(), place)) as outbox:
-        assert outbox.read_to() == {}
+        assert outbox.journals.read_to() == {}
 
 
 def test_after_the_calendar_went_back_between_two_processes_nothing_lies_in_the_future(begin: Begin) -> None:

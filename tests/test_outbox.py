@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from alertlog.alert import Incident, Tally
+from alertlog.bounds import Bounds
 from alertlog.errors import OutboxError
+from alertlog.gate import Gate
 from alertlog.incidents import AT_ONCE, SAMPLES
-from alertlog.outbox import Gate, Outbox, Waiting
+from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.policy import CLOCK_JUMP, HOUR, KEPT, LONGEST_WAIT, Bucket, Pace, Plan, Situation, decide
 from alertlog.waiting import AT_ONCE as LETTERS_AT_ONCE
@@ -34,8 +36,10 @@ def opened() -> Iterator[Open]:
     """Opens outboxes, and closes them at the end."""
     made: list[Outbox] = []
 
-    def open_one(place: Path | None = None, owner: Owner = OWNER, **pace: float) -> Outbox:
-        made.append(Outbox(owner, Pace(**pace), place))
+    def open_one(
+        place: Path | None = None, owner: Owner = OWNER, bounds: Bounds | None = None, **pace: float
+    ) -> Outbox:
+        made.append(Outbox(owner, Pace(**pace), place, bounds or Bounds()))
         return made[-1]
 
     yield open_one
@@ -84,13 +88,13 @@ def test_an_owner_sees_its_own_part_only_and_finds_it_again(opened: Open, file: 
     mine.ingest([], {"a.journal": 5}, TIME)
     assert (other.incidents.all(), other.incidents.due(TIME)) == ([], [])
     assert (other.letters.all(), other.letters.due(TIME)) == ([], [])
-    assert (other.gate(), other.read_to()) == (Gate(), {})
-    other.shift(99)
+    assert (other.gate(), other.journals.read_to()) == (Gate(), {})
+    other.times.shift(99)
     other.hurry()
     assert other.expire(TIME + 99) == []
     again = opened(file)
     assert again.letters.all() == [letter]
-    assert (again.gate().failures, again.read_to()) == (3, {"a.journal": 5})
+    assert (again.gate().failures, again.journals.read_to()) == (3, {"a.journal": 5})
     ingest(other, tally())
     assert len(other.incidents.all()) == len(mine.incidents.all()) == 1
 
@@ -143,7 +147,10 @@ def test_five_samples_that_differ_are_kept(outbox: Outbox) -> None:
     texts = ["Disk full", "Disk full", *(f"Disk full {number}" for number in (1, 1, 2, 3, 4, 5, 6, 7))]
     ingest(outbox, *map(tally, texts), tally("Disk is fine", resolved=True, count=0))
     samples = incident(outbox).samples
-    assert [sample.message for sample in samples] == [f"Disk full {number}" for number in range(1, SAMPLES + 1)]
+    assert [sample.message for sample in samples] == [
+        *(f"Disk full {number}" for number in range(1, SAMPLES + 1)),
+        "Disk is fine",  # and what says that it is over, in any case
+    ]
 
 
 def test_what_says_that_it_is_over_resolves_the_incident_and_counts_nothing(outbox: Outbox) -> None:
@@ -221,17 +228,17 @@ def test_how_far_a_journal_is_read_never_goes_back_until_it_is_forgotten(outbox:
     outbox.ingest([tally()], {"a.journal": 10, "b.journal": 20}, TIME)
     outbox.ingest([], {"a.journal": 30}, TIME)
     outbox.adopt([], [], {"b.journal": 5})
-    assert outbox.read_to() == {"a.journal": 30, "b.journal": 20}
-    outbox.forget_journal("a.journal")
-    outbox.forget_journal("a.journal")
-    assert outbox.read_to() == {"b.journal": 20}
+    assert outbox.journals.read_to() == {"a.journal": 30, "b.journal": 20}
+    outbox.journals.forget("a.journal")
+    outbox.journals.forget("a.journal")
+    assert outbox.journals.read_to() == {"b.journal": 20}
 
 
 def test_an_error_in_the_middle_of_ingest_leaves_nothing(outbox: Outbox) -> None:
     wrong = replace(tally("wrong"), count=2**70)
     with pytest.raises(OverflowError):
         outbox.ingest([tally(), wrong], {"a.journal": 10}, TIME)
-    assert (outbox.incidents.all(), outbox.read_to()) == ([], {})
+    assert (outbox.incidents.all(), outbox.journals.read_to()) == ([], {})
     assert len(ingest(outbox, tally())) == 1
 
 
@@ -355,7 +362,8 @@ def test_a_long_quiet_after_is_no_clock_that_went_back(opened: Open) -> None:
     assert patient.incidents.due(TIME + 1) == [new], "and those who wait don't keep it from its turn"
 
 
-def test_no_more_is_handed_out_than_a_round_can_do(outbox: Outbox) -> None:
+def test_no_more_is_handed_out_than_a_round_can_do(opened: Open, file: Path) -> None:
+    outbox = opened(file, bounds=Bounds(incidents=2 * AT_ONCE))
     ingest(outbox, *(tally(f"{number} full") for number in range(AT_ONCE + 5)))
     assert len(outbox.incidents.due(TIME)) == AT_ONCE
     assert len(outbox.incidents.all()) == AT_ONCE + 5
@@ -530,7 +538,7 @@ def test_what_memory_held_moves_with_its_counts_and_how_far_it_had_read(memory: 
     before = memory.incidents.all()
     move(memory, outbox, {"a.journal": 7})
     assert [replace(one, id=0) for one in outbox.incidents.all()] == [replace(one, id=0) for one in before]
-    assert outbox.read_to() == {"a.journal": 7}
+    assert outbox.journals.read_to() == {"a.journal": 7}
     assert [one.alert.message for one in outbox.incidents.due(TIME + 1)] == ["untold"]
     assert len(outbox.incidents.due(TIME + 301)) == 2
 
@@ -547,7 +555,7 @@ def test_what_memory_held_joins_the_incident_that_is_open_there(memory: Outbox, 
     assert (one.count, one.accounted, one.mails) == (9, 8, 2)
     assert (one.first, one.last, one.seen, one.mailed) == (TIME - 5, TIME + 20, TIME + 20, TIME + 10)
     assert one.thread == thread
-    assert [sample.message for sample in one.samples] == ["Disk full, too"]
+    assert (one.samples, one.news) == ((), TIME + 20), "a mail has told of the other text"
 
 
 def test_a_level_that_rose_in_memory_and_an_end_move_too(memory: Outbox, outbox: Outbox) -> None:
@@ -649,7 +657,7 @@ def test_when_the_calendar_is_set_every_interval_stays_what_it_was(outbox: Outbo
     claim(outbox, outbox.incidents.all()[1], reason="opening")
     outbox.postpone(outbox.letters.all()[0], TIME + 60, "")
     outbox.set_gate(Gate(1, TIME + 60, tried=TIME, told=TIME, bucket=Bucket(3, TIME)))
-    outbox.shift(by)
+    outbox.times.shift(by)
     now = TIME + by
     assert outbox.letters.due(now + 59) == []
     assert len(outbox.letters.due(now + 60)) == 1
@@ -667,11 +675,11 @@ def test_what_seems_to_lie_ahead_has_happened_by_now(outbox: Outbox) -> None:
     lettered, _past, told = outbox.letters.all()
     sent(outbox, told)
     outbox.set_gate(Gate(told=TIME, bucket=Bucket(3, TIME)))
-    outbox.forget_future(TIME)
+    outbox.times.forget_future(TIME)
     assert {one.seen for one in outbox.incidents.all()} == {TIME}
     assert outbox.letters.all()[0] == lettered
     now = TIME - 24 * HOUR
-    outbox.forget_future(now)
+    outbox.times.forget_future(now)
     assert {max(one.seen, one.mailed) for one in outbox.incidents.all()} == {now}
     assert {one.created for one in outbox.letters.all()} == {now}
     assert (outbox.gate().told, outbox.gate().bucket) == (now, Bucket(3, now))
@@ -729,7 +737,7 @@ def test_after_a_kill_everything_is_as_it_was_after_the_last_step(
     with closing(Outbox(OWNER, Pace(), file)) as outbox:
         assert len(outbox.letters.all()) == letters
         assert counts(outbox) == [counted]
-        assert outbox.read_to() == {"a.journal": 5}
+        assert outbox.journals.read_to() == {"a.journal": 5}
         for letter in outbox.letters.all():
             sent(outbox, letter)
         if after == "ingested":

@@ -11,7 +11,9 @@ from threading import Event, Thread
 
 import pytest
 
-from alertlog import courier, rounds
+from alertlog import rounds
+from alertlog.bounds import Bounds
+from alertlog.policy import CLOCK_JUMP
 from alertlog.testing import MailServer
 from tests.behaviours import PATIENCE, then
 from tests.conversation import Conversation
@@ -216,6 +218,7 @@ def test_of_many_incidents_that_open_at_once_twenty_are_told_and_the_others_coun
     file: Path, server: MailServer
 ) -> None:
     story = Story(file, server)
+    story.bounds = Bounds(incidents=2_000)
     for number in range(1_234):
         story.alert(f"Trouble {number}", fingerprint=f"{number:016x}")
     story.work()
@@ -282,7 +285,7 @@ def test_a_clock_that_is_set_shifts_the_back_off_with_it(file: Path, server: Mai
 def test_a_small_step_of_the_clock_is_not_followed(file: Path, server: MailServer) -> None:
     story = Story(file, server, repeat_after=300)
     opened_at(story, 1)
-    story.clock.set_wall(story.clock.wall() + courier.CLOCK_JUMP - 1)
+    story.clock.set_wall(story.clock.wall() + CLOCK_JUMP - 1)
     story.alert()
     story.work(245)
     assert len(server.mails) == 2

@@ -161,6 +161,21 @@ for _ in range(100):
     assert told(afterwards) == 100 or told(server.mails) > 100
 
 
+def test_a_thousand_records_that_interrupt_one_call_are_all_heard(site: Site, server: MailServer) -> None:
+    program = """
+        class Noisy:
+            def __str__(self):
+                for _ in range(1_000):
+                    log.critical("From within")
+                return "noisy"
+
+        listen()
+        log.critical("New trouble %s", Noisy())
+    """
+    assert site.run(program).status == 0
+    assert told(server.mails) == 1_001
+
+
 def test_finalizers_that_log_while_emit_runs_are_heard(site: Site, server: MailServer) -> None:
     program = """
         class Resource:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from logging import LogRecord
 from typing import Any, Literal
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 Strings = str | Sequence[str]
+
+_LEAST = {"context_lines": 0, "outbox_incidents": 10, "outbox_bytes": 1024 * 1024}
+"""The least that each argument may be which is a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Arguments:
             WARNING or above, else CRITICAL.
         context_lines: records shown that came before the alert; 0 for none.
         repeat_after, quiet_after, shutdown_timeout: seconds; see `alertlog.policy.Pace` and `AlertHandler.close`.
+        outbox_incidents, outbox_bytes: see `alertlog.bounds.Bounds`.
+        fingerprint: the program's own grouping, or None for alertlog's.
     """
 
     host: str
@@ -45,11 +51,14 @@ class Arguments:
     outbox: str | None = None
     env_prefix: str = "SMTP_"
     language: Language = "en"
+    outbox_incidents: int = 1_000
+    outbox_bytes: int = 64 * 1024 * 1024
+    fingerprint: Callable[[LogRecord], str] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the argument."""
-        if type(self.context_lines) is not int or self.context_lines < 0:
-            raise ValueError("context_lines: has to be a whole number of at least 0")
+        for name, least in _LEAST.items():
+            whole(name, getattr(self, name), least)
         for name in ("repeat_after", "quiet_after", "mails_per_hour"):
             positive(name, getattr(self, name))
         for name in ("timeout", "shutdown_timeout"):
@@ -70,6 +79,12 @@ def refuse_credentials(credentials: object, env_prefix: str) -> None:
             "credentials: secrets come from the environment only;"
             f" set {env_prefix}USERNAME and {env_prefix}PASSWORD (or {env_prefix}PASSWORD_FILE)"
         )
+
+
+def whole(name: str, value: object, least: int) -> None:
+    """Raises ValueError if the value is not a whole number of at least so much."""
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name}: has to be a whole number of at least {least:,}")
 
 
 def positive(name: str, value: object, *, zero: bool = False) -> None:
@@ -107,3 +122,27 @@ def recipients_of(toaddrs: Strings | None) -> tuple[str, ...]:
     if not isinstance(toaddrs, (tuple, list, set, frozenset)):
         raise ValueError("toaddrs: has to be an address, or a list of addresses")
     return tuple(map(str, toaddrs))
+
+
+def callable_of(name: str, value: object) -> Any:
+    """Return a callable, also one given by its dotted name as `logging.config` resolves it; None for None.
+
+    Raises:
+        ValueError: there is none of that name, or it can't be called.
+    """
+    if isinstance(value, str):
+        value = _resolved(name, value)
+    elif value is None:
+        return None
+    if not callable(value):
+        raise ValueError(f"{name}: has to be a callable, or the dotted name of one")
+    return value
+
+
+def _resolved(name: str, dotted: str) -> object:
+    from logging.config import BaseConfigurator  # who gives a name comes from there
+
+    try:
+        return BaseConfigurator({}).resolve(dotted)
+    except Exception as error:  # the module may be anybody's
+        raise ValueError(f"{name}: there is no {ascii(dotted)} to import: {type(error).__name__}") from error

@@ -7,13 +7,13 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 from weakref import ref
 
 from alertlog.alert import Alert
-from alertlog.arguments import Arguments, language_of, recipients_of, refuse_credentials, server_of
+from alertlog.arguments import Arguments, callable_of, language_of, recipients_of, refuse_credentials, server_of
 from alertlog.capture import fingerprint, snapshot, stub
 from alertlog.context import Trails
 from alertlog.events import LOGGER
@@ -60,6 +60,11 @@ class AlertHandler(SettingsView):
         outbox: absolute path of the outbox; by default ALERTLOG_OUTBOX, else a file in the user's state folder.
         env_prefix: what the names of the SMTP variables begin with.
         language: `en` or `fr`, for the labels of the mail.
+        outbox_incidents: how many incidents the handler's part of the outbox may hold; beyond it, those that are told
+            and quiet close, then further trouble is counted together, one incident a kind.
+        outbox_bytes: size of the outbox's file beyond which the same happens.
+        fingerprint: a callable, or the dotted name of one, that replaces alertlog's own grouping: records for which it
+            returns the same text are one incident. If it raises, the alert is mailed all the same.
 
     Raises:
         ValueError: an argument is wrong; nothing else ever raises.
@@ -88,6 +93,9 @@ class AlertHandler(SettingsView):
         outbox: str | os.PathLike[str] | None = None,
         env_prefix: str = "SMTP_",
         language: str = "en",
+        outbox_incidents: int = 1_000,
+        outbox_bytes: int = 64 * 1024 * 1024,
+        fingerprint: Callable[[logging.LogRecord], str] | str | None = None,
     ) -> None:
         refuse_credentials(credentials, env_prefix)
         host, port = server_of(mailhost)
@@ -110,6 +118,9 @@ class AlertHandler(SettingsView):
             outbox=None if outbox is None else os.fspath(outbox),
             env_prefix=env_prefix,
             language=language_of(language),
+            outbox_incidents=outbox_incidents,
+            outbox_bytes=outbox_bytes,
+            fingerprint=callable_of("fingerprint", fingerprint),
         )
         logging.Handler.__init__(self)  # not SMTPHandler's, which sets what are properties here
         self._works: Works | None = None

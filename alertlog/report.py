@@ -27,6 +27,7 @@ _BADGES: Mapping[Reason, str] = {
     "digest": "Digest",
     "test": "Test",
 }
+_FOLDED = "There were too many different alerts to keep: this one stands for several, counted together."
 _TEST = "This is a test: nothing has happened. An operator sent it to see whether alerts arrive."
 
 
@@ -55,6 +56,11 @@ def tone_of(level: int) -> Tone:
     return "warning" if level >= 30 else "info"
 
 
+def _since(incident: Incident) -> float:
+    """Return when the first alert came that no earlier mail told; where there is none, the incident's first."""
+    return min(incident.news or incident.first, incident.last)
+
+
 @dataclass(frozen=True, slots=True)
 class _Teller:
     service: str
@@ -68,7 +74,7 @@ class _Teller:
             words=self.words,
             tone="good" if over else tone_of(incident.level),
             badge=f"{squeezed(incident.levelname, NAME_LIMIT)} · {say(_BADGES[draft.reason])}",
-            notices=(say(_TEST),) if is_test(draft) else (),
+            notices=((say(_TEST),) if is_test(draft) else ()) + tuple(self._notes(incident)),
             title=self._title(alert),
             leads=tuple(self._leads(draft.reason, incident)),
             sections=tuple(Evidence(incident, self.service, self.words).sections()),
@@ -97,8 +103,9 @@ class _Teller:
             title=self._title(alert),
             lines=(
                 self._news(incident),
-                self.words.span(incident.first, incident.last),
+                self._span(incident),
                 " · ".join(squeezed(name, NAME_LIMIT) for name in names if name),
+                *self._notes(incident),
             ),
             badge=squeezed(incident.levelname, NAME_LIMIT),
             tone="good" if incident.resolved else tone_of(incident.level),
@@ -122,14 +129,25 @@ class _Teller:
             yield self.words.say("Resolved after {duration}.", duration=lasted)
         if incident.count > 1:
             yield self._news(incident)
-        yield self.words.span(incident.first, incident.last)
+        yield self._span(incident)
 
     def _news(self, incident: Incident) -> str:
         """Return how many alerts are new, how many there were in all, and how fast they come."""
-        words = self.words
         # Of n alerts, n - 1 came within the time from the first to the last.
-        rate = words.rate(incident.count - 1, incident.last - incident.first)
+        number = incident.untold or incident.count
+        rate = self.words.rate(number - 1, incident.last - _since(incident))
         return ", ".join(filter(None, (*self._counts(incident), rate)))
+
+    def _span(self, incident: Incident) -> str:
+        return self.words.span(_since(incident), incident.last)
+
+    def _notes(self, incident: Incident) -> Iterator[str]:
+        if incident.folded:
+            yield self.words.say(_FOLDED)
+        if incident.mute_until:
+            span = self.words.span(incident.mute_since, incident.mute_until)
+            reason = squeezed(incident.mute_reason, TITLE_LIMIT) or self.words.say("no reason given")
+            yield self.words.say("Muted from {span}: {reason}", span=span, reason=reason)
 
     def _counts(self, incident: Incident) -> tuple[str, ...]:
         words = self.words

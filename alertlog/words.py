@@ -155,6 +155,11 @@ _FRENCH = {
     "This is a test: nothing has happened. An operator sent it to see whether alerts arrive.": (
         "Ceci est un essai : il ne s'est rien passé. Un opérateur l'a envoyé pour vérifier les alertes."
     ),
+    "There were too many different alerts to keep: this one stands for several, counted together.": (
+        "Trop d'alertes différentes pour toutes les garder : celle-ci en représente plusieurs, comptées ensemble."
+    ),
+    "Muted from {span}: {reason}": "En sourdine du {span} : {reason}",
+    "no reason given": "sans raison indiquée",
     "Message": "Message",
     "Details": "Détails",
     "Where and when": "Où et quand",

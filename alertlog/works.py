@@ -152,6 +152,7 @@ class Works:
 
     def post(self) -> Post:
         """Return how this handler writes."""
+        from alertlog.bounds import Bounds
         from alertlog.planning import Post
         from alertlog.policy import Pace
 
@@ -160,6 +161,7 @@ class Works:
             Pace(given.repeat_after, given.quiet_after, given.mails_per_hour),
             self._wording,
             self._read_settings,
+            Bounds(given.outbox_incidents, given.outbox_bytes),
         )
 
     def _wording(self) -> Wording:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from time import time
 
 import pytest
 
-from alertlog.testing import Mail, MailServer
+from alertlog.testing import MailServer
 from tests.programs import PATIENCE, Site, told
-from tests.stories import DAY, HOUR, OWNER, Story, count, header, references, total
-
-REASONS = {
-    "This is the first mail": "opening",
-    "The incident goes on": "follow-up",
-    "This mail closes the incident": "closing",
-    "The program said that the trouble is over": "resolved",
-    "Several incidents were due at once": "digest",
-    "An operator asked for this mail": "test",
-}
+from tests.stories import DAY, HOUR, OWNER, Story, count, header, reasons, references, total
 
 
 @pytest.fixture
@@ -38,11 +29,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "alerts.sqlite3"
-
-
-def reasons(mails: Sequence[Mail]) -> list[str]:
-    """Why each mail exists, as it says itself."""
-    return [next(reason for words, reason in REASONS.items() if words in mail.text) for mail in mails]
 
 
 def mailed_at(story: Story, server: MailServer, seconds: float, each: float = 60.0) -> list[float]:

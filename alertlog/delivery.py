@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from alertlog import policy
 from alertlog.clock import Clock
 from alertlog.errors import (
-    AlertlogError,
     DeliveryError,
     LetterRejected,
     OutcomeUnknown,
@@ -28,6 +27,7 @@ from alertlog.gate import Gate
 from alertlog.keeper import Keeper
 from alertlog.letter import Letter, compose
 from alertlog.outbox import Outbox, Waiting
+from alertlog.outcomes import Outcomes
 from alertlog.planning import Post, Round
 from alertlog.policy import HOUR
 from alertlog.smtp import Receipt, Refusal, connect
@@ -76,7 +76,7 @@ class Delivery:
     ) -> None:
         self._post = post
         self._keeper = keeper
-        self._reporter = reporter
+        self._outcomes = Outcomes(reporter)
         self._clock = clock
         self._chance = chance
         self._connect = connect
@@ -136,7 +136,7 @@ class Delivery:
             # The others have it already: these are no sign that the server takes nothing from us.
             self._settle(todo, waiting, Receipt(sending.letter.message_id, (), refused, str(error)))
         else:
-            self._report_sent(todo, waiting, receipt, self._clock.monotonic() - started)
+            self._outcomes.sent(todo.settings, waiting, receipt, self._clock.monotonic() - started)
             self._settle(todo, waiting, receipt)
 
     # Settle
@@ -160,10 +160,10 @@ class Delivery:
 
     def _settle(self, todo: Round, waiting: Waiting, receipt: Receipt) -> None:
         self._accepted[waiting.draft.message_id] = receipt
-        self._report_refused(waiting, receipt)
+        self._outcomes.refused(waiting, receipt)
         with self._keeper.lock:
             self._note(self._outbox(todo), waiting, receipt)
-        self._report_closed(waiting)
+        self._outcomes.closed(waiting)
 
     def _note(self, outbox: Outbox, waiting: Waiting, receipt: Receipt) -> None:
         now = self._clock.wall()
@@ -180,18 +180,18 @@ class Delivery:
         wait = policy.retry_unknown_in(waiting.unknown + 1, self._chance())
         with self._keeper.lock:
             self._outbox(todo).doubt(waiting, self._clock.wall() + wait, str(error))
-        self._report_failed(todo, waiting, error, wait)
+        self._outcomes.failed(todo.settings, waiting, error, wait)
 
     def _postpone(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
         wait = self._retry("temporary", waiting.attempts + 1)
         with self._keeper.lock:
             self._outbox(todo).postpone(waiting, self._clock.wall() + wait, str(error))
-        self._report_failed(todo, waiting, error, wait)
+        self._outcomes.failed(todo.settings, waiting, error, wait)
 
     def _set_aside(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
         with self._keeper.lock:
             self._outbox(todo).put_aside(waiting, str(error), self._clock.wall())
-        self._report_failed(todo, waiting, error, None)
+        self._outcomes.failed(todo.settings, waiting, error, None)
 
     def _shut_gate(self, todo: Round, letters: list[Waiting], error: DeliveryError) -> None:
         now = self._clock.wall()
@@ -211,75 +211,7 @@ class Delivery:
                 outbox.postpone(waiting, now + wait, str(error))
         for waiting in letters:
             if waiting.attempts == 0 or (loud and waiting is letters[0]):
-                self._report_failed(todo, waiting, error, wait)
+                self._outcomes.failed(todo.settings, waiting, error, wait)
 
     def _retry(self, category: str, attempts: int) -> float:
         return policy.retry_in("refused" if category == "refused" else "temporary", attempts, self._chance())
-
-    # Say so
-
-    def _report_sent(self, todo: Round, waiting: Waiting, receipt: Receipt, seconds: float) -> None:
-        self._reporter.report(
-            "smtp_send_succeeded",
-            f"{_what(waiting)} was accepted: {receipt.reply}",
-            smtp_code=250,
-            recipients=list(receipt.accepted),
-            duration_ms=round(seconds * 1000, 1),
-            **_letter_fields(todo, waiting),
-        )
-
-    def _report_refused(self, waiting: Waiting, receipt: Receipt) -> None:
-        for refusal in receipt.refused:
-            self._reporter.report(
-                "smtp_recipient_refused",
-                f"{refusal.address} did not get the mail: {refusal.code} {refusal.text}",
-                message_id=waiting.draft.message_id,
-                recipients=[refusal.address],
-                smtp_code=refusal.code,
-                category="temporary" if refusal.temporary else "permanent",
-            )
-
-    def _report_closed(self, waiting: Waiting) -> None:
-        reason = waiting.draft.reason
-        for incident in waiting.draft.incidents:
-            if policy.closes(reason, incident) and not (incident.alert.test or waiting.told):
-                self._reporter.report(
-                    "incident_closed",
-                    f"{'resolved' if incident.resolved else 'told whole'}: {incident.alert.summary}",
-                    kind=incident.kind,
-                    fingerprint=incident.fingerprint,
-                    count=incident.count,
-                )
-
-    def _report_failed(self, todo: Round, waiting: Waiting, error: AlertlogError, wait: float | None) -> None:
-        alert = waiting.draft.incidents[0].alert
-        self._reporter.report(
-            "smtp_send_failed",
-            f"{_what(waiting)} was not accepted: {error}",
-            stage=error.stage,
-            category=error.category,
-            smtp_code=error.code,
-            retry_in_s=None if wait is None else round(wait, 1),
-            alert=alert.to_dict(),
-            **_letter_fields(todo, waiting),
-        )
-
-
-def _what(waiting: Waiting) -> str:
-    first = waiting.draft.incidents[0].alert
-    more = len(waiting.draft.incidents) - 1
-    return f"{waiting.draft.reason} mail about {first.summary!r}{f' and {more} more' if more else ''}"
-
-
-def _letter_fields(todo: Round, waiting: Waiting) -> dict[str, Any]:
-    incidents = waiting.draft.incidents
-    single = len(incidents) == 1
-    return {
-        "kind": incidents[0].kind if single else "digest",
-        "fingerprint": incidents[0].fingerprint if single else None,
-        "message_id": waiting.draft.message_id,
-        "attempt": waiting.attempts + 1,
-        "host": todo.settings.host,
-        "port": todo.settings.port,
-        "transport": todo.settings.transport,
-    }

@@ -11,7 +11,7 @@ DOCS = ROOT / "docs"
 
 _BLOCK = re.compile(r"^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"(?:^\((?P<anchor>[a-z0-9-]+)\)=\n)?^(?P<marks>#+) ", re.MULTILINE)
-_LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_LINK = re.compile(r"(?P<picture>!?)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,13 @@ class Page:
     @property
     def links(self) -> list[str]:
         """Where its links point to."""
-        return [link["target"] for link in _LINK.finditer(self.prose)]
+        return [link["target"] for link in _LINK.finditer(self.prose) if not link["picture"]]
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The files of its pictures."""
+        found = [link["target"] for link in _LINK.finditer(self.prose) if link["picture"]]
+        return [(self.path.parent / target).resolve() for target in found]
 
     def table(self, anchor: str) -> list[list[str]]:
         """The cells of the first table below an anchor, without its head."""

@@ -87,6 +87,16 @@ def test_each_link_leads_to_a_page_and_an_anchor_that_are_there(page: Page) -> N
 
 
 @EVERY_PAGE
+def test_each_picture_is_there(page: Page) -> None:
+    assert [picture for picture in page.pictures if not picture.is_file()] == []
+
+
+@BOTH
+def test_the_pictures_are_as_many_in_both_languages(name: str) -> None:
+    assert len(ENGLISH[name].pictures) == len(FRENCH[name].pictures)
+
+
+@EVERY_PAGE
 def test_each_code_block_is_well_formed(page: Page) -> None:
     for language, text in page.blocks:
         WELL_FORMED.get(language, str)(text)
@@ -163,7 +173,7 @@ def test_the_arguments_of_the_handler_and_their_defaults_are_those_that_it_takes
         if isinstance(parameter.default, str):
             assert documented[name] == f"`{parameter.default}`"
         elif parameter.default is not None:
-            assert documented[name] == f"{parameter.default:g}"
+            assert documented[name] == f"{parameter.default:.12g}"
 
 
 @LANGUAGES

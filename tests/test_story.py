@@ -190,6 +190,40 @@ def test_five_differing_samples_are_kept_and_shown(place: Path | None, server: M
 # The end
 
 
+def test_the_timeline_in_the_documentation_is_true(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert()
+    story.work()
+    times = [0]
+    for minute in range(1, 200):
+        before = len(server.mails)
+        if minute <= 90:
+            story.alert()
+        story.work(60)
+        times += [minute] * (len(server.mails) - before)
+    assert times == [0, 5, 15, 35, 75, 150]
+    assert [count(mail) for mail in server.mails] == [1, 5, 10, 20, 40, 15]
+    assert reasons(server.mails) == ["opening", *["follow-up"] * 4, "closing"]
+
+
+def test_a_follow_up_tells_what_is_new_since_the_last_mail(place: Path | None, server: MailServer) -> None:
+    story = Story(place, server)
+    story.alert("Price 1 missing", fingerprint="f")
+    story.work()
+    for number in (2, 3):
+        story.work(10)
+        story.alert(f"Price {number} missing", fingerprint="f")
+    story.work(300)
+    story.alert("Price 4 missing", fingerprint="f", created=story.clock.wall() + 60)
+    story.work(600)
+    first, second, third = server.mails
+    assert [number for number in range(1, 5) if f"Price {number}" in second.text] == [1, 2, 3]
+    assert [number for number in range(1, 5) if f"Price {number}" in third.text] == [1, 4]
+    assert "1 more alert since the last mail, 4 in all" in third.text
+    assert "00:06:20" in third.text.partition("Where and when")[0]
+    assert "00:00:00" not in third.text.partition("Where and when")[0]
+
+
 def test_what_is_told_and_quiet_closes_without_a_mail(place: Path | None, server: MailServer) -> None:
     story = Story(place, server, quiet_after=3_600)
     story.alert()

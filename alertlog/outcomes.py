@@ -1,0 +1,87 @@
+"""What became of each letter, as events: an operator has to be able to tell from them which mail is where, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alertlog import policy
+from alertlog.errors import AlertlogError
+from alertlog.events import Reports
+from alertlog.smtp import Receipt
+from alertlog.waiting import Waiting
+
+if TYPE_CHECKING:
+    from alertlog.settings import SmtpSettings
+
+
+class Outcomes:
+    """Tells a reporter."""
+
+    def __init__(self, reporter: Reports) -> None:
+        self._reporter = reporter
+
+    def sent(self, settings: SmtpSettings, waiting: Waiting, receipt: Receipt, seconds: float) -> None:
+        self._reporter.report(
+            "smtp_send_succeeded",
+            f"{_what(waiting)} was accepted: {receipt.reply}",
+            smtp_code=250,
+            recipients=list(receipt.accepted),
+            duration_ms=round(seconds * 1000, 1),
+            **_letter_fields(settings, waiting),
+        )
+
+    def refused(self, waiting: Waiting, receipt: Receipt) -> None:
+        for refusal in receipt.refused:
+            self._reporter.report(
+                "smtp_recipient_refused",
+                f"{refusal.address} did not get the mail: {refusal.code} {refusal.text}",
+                message_id=waiting.draft.message_id,
+                recipients=[refusal.address],
+                smtp_code=refusal.code,
+                category="temporary" if refusal.temporary else "permanent",
+            )
+
+    def closed(self, waiting: Waiting) -> None:
+        reason = waiting.draft.reason
+        for incident in waiting.draft.incidents:
+            if policy.closes(reason, incident) and not (incident.alert.test or waiting.told):
+                self._reporter.report(
+                    "incident_closed",
+                    f"{'resolved' if incident.resolved else 'told whole'}: {incident.alert.summary}",
+                    kind=incident.kind,
+                    fingerprint=incident.fingerprint,
+                    count=incident.count,
+                )
+
+    def failed(self, settings: SmtpSettings, waiting: Waiting, error: AlertlogError, wait: float | None) -> None:
+        alert = waiting.draft.incidents[0].alert
+        self._reporter.report(
+            "smtp_send_failed",
+            f"{_what(waiting)} was not accepted: {error}",
+            stage=error.stage,
+            category=error.category,
+            smtp_code=error.code,
+            retry_in_s=None if wait is None else round(wait, 1),
+            alert=alert.to_dict(),
+            **_letter_fields(settings, waiting),
+        )
+
+
+def _what(waiting: Waiting) -> str:
+    first = waiting.draft.incidents[0].alert
+    more = len(waiting.draft.incidents) - 1
+    return f"{waiting.draft.reason} mail about {first.summary!r}{f' and {more} more' if more else ''}"
+
+
+def _letter_fields(settings: SmtpSettings, waiting: Waiting) -> dict[str, Any]:
+    incidents = waiting.draft.incidents
+    single = len(incidents) == 1
+    return {
+        "kind": incidents[0].kind if single else "digest",
+        "fingerprint": incidents[0].fingerprint if single else None,
+        "message_id": waiting.draft.message_id,
+        "attempt": waiting.attempts + 1,
+        "host": settings.host,
+        "port": settings.port,
+        "transport": settings.transport,
+    }

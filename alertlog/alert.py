@@ -14,6 +14,9 @@ from typing import Any, Literal, NamedTuple
 Reason = Literal["opening", "follow-up", "closing", "resolved", "digest", "test"]
 """Why a mail exists."""
 
+Cause = Literal["", "burst", "ration", "repair"]
+"""Why a digest is one: too many opened at once, the ration did not allow more, or sending failed until now."""
+
 Line = tuple[float, str, str, str]
 """One record that came before an alert: Unix time in seconds, level, logger, text."""
 
@@ -199,12 +202,14 @@ class Draft:
         date: Unix time in seconds, for the Date header.
         reason: why this mail exists.
         incidents: as they were when the draft was made; several only in a digest.
+        cause: why a digest is one; "" for any other mail.
     """
 
     message_id: str
     date: float
     reason: Reason
     incidents: tuple[Incident, ...]
+    cause: Cause = ""
 
     @property
     def count(self) -> int:
@@ -221,11 +226,11 @@ class Draft:
             [getattr(incident, name) for name in _INCIDENT_PLAIN] + [incident.alert, incident.samples]
             for incident in self.incidents
         ]
-        return _encode([self.message_id, self.date, self.reason, incidents])
+        return _encode([self.message_id, self.date, self.reason, self.cause, incidents])
 
     @classmethod
     def from_json(cls, text: str) -> Draft:
-        message_id, date, reason, rows = json.loads(text)
+        message_id, date, reason, cause, rows = json.loads(text)
         incidents = []
         for *plain, alert, samples in rows:
             named = dict(zip(_INCIDENT_PLAIN, plain, strict=True))
@@ -236,7 +241,7 @@ class Draft:
                     samples=tuple(map(Alert.from_list, samples)),
                 )
             )
-        return cls(message_id, date, reason, tuple(incidents))
+        return cls(message_id, date, reason, tuple(incidents), cause)
 
 
 _INCIDENT_PLAIN = tuple(field.name for field in fields(Incident) if field.name not in ("alert", "samples"))

@@ -90,7 +90,8 @@ class Outbox:
         """Freeze each plan as a letter's draft, and tie its incidents to it."""
         with self._database.transaction():
             for plan in plans:
-                draft = Draft(f"<{secrets.token_hex(12)}.alertlog@{domain}>", now, plan.reason, plan.incidents)
+                message_id = f"<{secrets.token_hex(12)}.alertlog@{domain}>"
+                draft = Draft(message_id, now, plan.reason, plan.incidents, plan.cause)
                 letter = self.letters.add(draft, now)
                 thread = "" if plan.reason == "digest" else draft.message_id
                 for incident in plan.incidents:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alertlog.alert import Incident, Reason
+from alertlog.alert import Cause, Incident, Reason
 from alertlog.errors import Category
 
 HOUR = 3600.0
@@ -74,10 +74,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One mail to write, and whether its incidents are over with it."""
+    """One mail to write about these incidents; where it is a digest, why it is one."""
 
     reason: Reason
     incidents: tuple[Incident, ...]
+    cause: Cause = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,9 @@ def decide(incidents: Sequence[Incident], situation: Situation, pace: Pace) -> l
         for incident in incidents
         if not incident.alert.test and (reason := _reason(incident, situation, pace))
     ]
-    mails = _merged(plans) if situation.repaired else _calmed(plans, situation.opened)
+    mails = _merged(plans, "repair") if situation.repaired else _calmed(plans, situation.opened)
     if len(mails) > situation.tokens:
-        mails = _merged(mails)
+        mails = _merged(mails, "repair" if situation.repaired else "ration")
     return tests + mails[: max(0, int(situation.tokens))]
 
 
@@ -161,17 +162,17 @@ def _calmed(plans: list[Plan], opened: int) -> list[Plan]:
     if opened + len(opening) <= BURST:
         return plans
     own = opening[: 0 if opened else 1]
-    return [plan for plan in plans if plan.reason != "opening"] + own + _merged(opening[len(own) :])
+    return [plan for plan in plans if plan.reason != "opening"] + own + _merged(opening[len(own) :], "burst")
 
 
-def _merged(plans: list[Plan]) -> list[Plan]:
+def _merged(plans: list[Plan], cause: Cause) -> list[Plan]:
     """Return one digest or, of very many incidents, several; a lone mail stays what it is."""
     if len(plans) <= 1:
         return plans
     incidents = [incident for plan in plans for incident in plan.incidents]
     worst_first = sorted(incidents, key=lambda incident: (-incident.level, -incident.untold, incident.first))
     starts = range(0, len(worst_first), DIGEST_LIMIT)
-    return [Plan("digest", tuple(worst_first[start : start + DIGEST_LIMIT])) for start in starts]
+    return [Plan("digest", tuple(worst_first[start : start + DIGEST_LIMIT]), cause) for start in starts]
 
 
 def retry_in(category: Category, attempts: int, chance: float) -> float:

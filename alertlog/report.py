@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from alertlog.alert import Alert, Draft, Incident, Reason
+from alertlog.alert import Alert, Cause, Draft, Incident, Reason
 from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, body_of, headline
 from alertlog.headers import squeezed
 from alertlog.view import Section, Tone, View
@@ -18,6 +18,11 @@ _REASONS: Mapping[Reason, str] = {
     "resolved": "The program said that the trouble is over; the incident is closed.",
     "digest": "Several incidents were due at once; this mail tells them together, worst first.",
     "test": "An operator asked for this mail.",
+}
+_CAUSES: Mapping[Cause, str] = {
+    "burst": "Many different alerts came at once: the first has a mail of its own, this one tells the others.",
+    "ration": "More was due than the hour's ration of mails allows, so this mail tells it together.",
+    "repair": "Mail could not be sent for a while; this mail tells what has gathered.",
 }
 _BADGES: Mapping[Reason, str] = {
     "opening": "Alert",
@@ -161,7 +166,8 @@ class _Teller:
 
     def _footer(self, draft: Draft, host: str) -> tuple[str, ...]:
         say = self.words.say
-        return say(_REASONS[draft.reason]), say("Sent by alertlog for {where}", where=self._where(host))
+        causes = (say(_CAUSES[draft.cause]),) if draft.cause else ()
+        return say(_REASONS[draft.reason]), *causes, say("Sent by alertlog for {where}", where=self._where(host))
 
     def _fingerprint(self, incident: Incident) -> str:
         fingerprint = squeezed(incident.fingerprint, NAME_LIMIT)

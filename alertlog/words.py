@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal
 
+from alertlog.french import CATALOGUE
+
 Language = Literal["en", "fr"]
 
 _DASH = "\N{EN DASH}"
@@ -125,89 +127,6 @@ def local_time(seconds: float) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-_FRENCH = {
-    "d": "j",
-    "h": "h",
-    "min": "min",
-    "s": "s",
-    "about {n} per second": "environ {n} par seconde",
-    "about {n} per minute": "environ {n} par minute",
-    "about {n} per hour": "environ {n} par heure",
-    "about {n} per day": "environ {n} par jour",
-    "[... {n} of {size} characters left out ...]": "[... {n} caractères omis sur {size} ...]",
-    "{service} on {host}": "{service} sur {host}",
-    "{n} alert": "{n} alerte",
-    "{n} alerts": "{n} alertes",
-    "{n} incident": "{n} incident",
-    "{n} incidents": "{n} incidents",
-    "{alerts} in {incidents}": "{alerts} dans {incidents}",
-    "No further alert since the last mail": "Aucune autre alerte depuis le dernier courriel",
-    "{n} more alert since the last mail": "{n} alerte de plus depuis le dernier courriel",
-    "{n} more alerts since the last mail": "{n} alertes de plus depuis le dernier courriel",
-    "{n} in all": "{n} en tout",
-    "Resolved after {duration}.": "Résolu après {duration}.",
-    "Resolved": "Résolu",
-    "Reminder": "Rappel",
-    "Closing": "Clôture",
-    "Digest": "Récapitulatif",
-    "Test": "Essai",
-    "Alert": "Alerte",
-    "This is a test: nothing has happened. An operator sent it to see whether alerts arrive.": (
-        "Ceci est un essai : il ne s'est rien passé. Un opérateur l'a envoyé pour vérifier les alertes."
-    ),
-    "There were too many different alerts to keep: this one stands for several, counted together.": (
-        "Trop d'alertes différentes pour toutes les garder : celle-ci en représente plusieurs, comptées ensemble."
-    ),
-    "Muted from {span}: {reason}": "En sourdine du {span} : {reason}",
-    "no reason given": "sans raison indiquée",
-    "Message": "Message",
-    "Details": "Détails",
-    "Where and when": "Où et quand",
-    "Traceback": "Pile d'appels",
-    "Before it": "Juste avant",
-    "Also seen in this incident": "Vu aussi dans cet incident",
-    "Trouble while the record was captured": "Problème lors de la capture de l'enregistrement",
-    "(no message)": "(sans message)",
-    "Service": "Service",
-    "Kind": "Type",
-    "Level": "Niveau",
-    "Logger": "Logger",
-    "Place in code": "Dans le code",
-    "Host": "Machine",
-    "Process": "Processus",
-    "Thread": "Thread",
-    "Task": "Tâche",
-    "Time": "Heure",
-    "First": "Première",
-    "Last": "Dernière",
-    "Alerts": "Alertes",
-    "{n} further extra left out": "{n} autre champ omis",
-    "{n} further extras left out": "{n} autres champs omis",
-    "{n} further section is in the text part of this mail only.": (
-        "{n} autre section ne figure que dans la partie texte de ce courriel."
-    ),
-    "{n} further sections are in the text part of this mail only.": (
-        "{n} autres sections ne figurent que dans la partie texte de ce courriel."
-    ),
-    "This is the first mail about this incident.": "C'est le premier courriel au sujet de cet incident.",
-    "The incident goes on; this mail tells what is new since the last one.": (
-        "L'incident continue ; ce courriel dit ce qui est nouveau depuis le précédent."
-    ),
-    "This mail closes the incident and tells what no earlier one did.": (
-        "Ce courriel clôt l'incident et dit ce qu'aucun autre n'a encore dit."
-    ),
-    "The program said that the trouble is over; the incident is closed.": (
-        "Le programme a signalé la fin du problème ; l'incident est clos."
-    ),
-    "Several incidents were due at once; this mail tells them together, worst first.": (
-        "Plusieurs incidents étaient à signaler en même temps ; ce courriel les réunit, le pire d'abord."
-    ),
-    "An operator asked for this mail.": "Un opérateur a demandé ce courriel.",
-    "Fingerprint: {fingerprint}": "Empreinte : {fingerprint}",
-    "Sent by alertlog for {where}": "Envoyé par alertlog pour {where}",
-}
-
-
 def _typeset(french: str) -> str:
     """Return the text with its high punctuation tied to the word before: no line begins with a colon."""
     return french.replace(" :", "\N{NO-BREAK SPACE}:").replace(" ;", "\N{NARROW NO-BREAK SPACE};")
@@ -235,7 +154,7 @@ FRENCH = Words(
     group="\N{NARROW NO-BREAK SPACE}",
     point=",",
     plural_from=2,
-    catalogue=MappingProxyType({english: _typeset(french) for english, french in _FRENCH.items()}),
+    catalogue=MappingProxyType({english: _typeset(french) for english, french in CATALOGUE.items()}),
 )
 _LANGUAGES = MappingProxyType({"en": ENGLISH, "fr": FRENCH})
 

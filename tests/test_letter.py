@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alertlog.alert import Alert, Reason
+from alertlog.alert import Alert, Cause, Reason
 from alertlog.headers import visible
 from alertlog.letter import SUBJECT_LIMIT, Wording, compose, subject_of
 from alertlog.mailbox import Mailbox
@@ -503,3 +503,40 @@ def test_a_traceback_is_whole_in_both_parts() -> None:
     mail = read(letter(samples()["opening"]))
     assert TRACEBACK.rstrip() in text_of(mail)
     assert TRACEBACK.rstrip() in Page(html_of(mail)).text
+
+
+# Why it is as it is
+
+
+@pytest.mark.parametrize(("wording", "said"), [(ENGLISH, "stands for several"), (FRENCH, "représente plusieurs")])
+def test_an_incident_that_stands_for_many_says_so_alone_and_in_a_digest(wording: Wording, said: str) -> None:
+    for made in (draft("opening", incident(folded=True)), draft("digest", incident(folded=True), incident())):
+        assert said in text_of(read(letter(made, wording))).replace("\n", " ")
+
+
+@pytest.mark.parametrize(("wording", "said"), [(ENGLISH, "Muted from "), (FRENCH, "En sourdine du ")], ids=["en", "fr"])
+def test_what_was_muted_says_how_long_and_why(wording: Wording, said: str) -> None:
+    muted = incident(mute_since=MOMENT - 3_600, mute_until=MOMENT, mute_reason="planned\r\nwork")
+    for made in (draft("opening", muted), draft("digest", muted, incident())):
+        text = text_of(read(letter(made, wording))).replace("\n", " ")
+        assert said in text
+        assert "planned work" in text
+    silent = draft("opening", replace(muted, mute_reason=""))
+    assert ("no reason given" if wording is ENGLISH else "sans raison indiquée") in text_of(
+        read(letter(silent, wording))
+    )
+
+
+@pytest.mark.parametrize("wording", [ENGLISH, FRENCH], ids=["en", "fr"])
+def test_a_digest_says_why_it_is_one(wording: Wording) -> None:
+    causes: tuple[Cause, ...] = ("burst", "ration", "repair", "")
+    footers = [text_of(read(letter(draft("digest", incident(), incident(), cause=cause), wording))) for cause in causes]
+    assert len(set(footers)) == 4
+    assert all(len(footer) > len(footers[-1]) for footer in footers[:-1])
+
+
+def test_a_follow_up_tells_from_when_to_when_what_is_new_came_and_how_fast() -> None:
+    later = repeated(count=31, accounted=1, news=MOMENT + 100, last=MOMENT + 390)
+    top = text_of(read(letter(draft("follow-up", later)))).partition("Where and when")[0]
+    assert "30 more alerts since the last mail, 31 in all, about 6 per minute" in top
+    assert ENGLISH_WORDS.span(MOMENT + 100, MOMENT + 390) in top

@@ -148,7 +148,7 @@ def test_what_the_ration_allows_is_one_mail_each() -> None:
 def test_what_the_ration_does_not_allow_is_one_digest_and_nothing_is_dropped() -> None:
     several = [replace(incident(), id=number) for number in range(3)]
     (plan,) = decide(several, Situation(TIME, 2.9), PACE)
-    assert plan.reason == "digest"
+    assert (plan.reason, plan.cause) == ("digest", "ration")
     assert {one.id for one in plan.incidents} == {0, 1, 2}
 
 
@@ -156,6 +156,7 @@ def test_of_a_burst_the_first_to_open_has_its_mail_and_the_others_are_one_digest
     several = [replace(incident(), id=number) for number in range(BURST + 1)]
     first, digest = decide(several, Situation(TIME, PLENTY), PACE)
     assert (first.reason, [one.id for one in first.incidents]) == ("opening", [0])
+    assert (digest.cause, first.cause) == ("burst", "")
     assert (digest.reason, {one.id for one in digest.incidents}) == ("digest", {1, 2, 3})
     assert reasons(*several[:BURST]) == ["opening"] * BURST
 
@@ -192,6 +193,7 @@ def test_a_digest_tells_the_worst_first_and_leaves_the_others_to_further_ones() 
     assert len(plan.incidents) == DIGEST_LIMIT
     both = decide([*mild, early, bad, often], Situation(TIME, 2, repaired=True), PACE)
     assert [len(plan.incidents) for plan in both] == [DIGEST_LIMIT, 3]
+    assert {plan.cause for plan in both} == {"repair"}
 
 
 INCIDENTS = st.builds(

@@ -216,7 +216,7 @@ def test_a_follow_up_tells_what_is_new_since_the_last_mail(place: Path | None, s
     story.work(300)
     story.alert("Price 4 missing", fingerprint="f", created=story.clock.wall() + 60)
     story.work(600)
-    first, second, third = server.mails
+    _, second, third = server.mails
     assert [number for number in range(1, 5) if f"Price {number}" in second.text] == [1, 2, 3]
     assert [number for number in range(1, 5) if f"Price {number}" in third.text] == [1, 4]
     assert "1 more alert since the last mail, 4 in all" in third.text

@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from tests.benchmarks import calls, delivery, imports, kills, writers
+from tests.benchmarks import calls, delivery, fingerprints, floods, imports, kills, writers
 
 BENCHMARKS = {
     "imports": imports.main,
@@ -14,6 +14,8 @@ BENCHMARKS = {
     "writers": writers.main,
     "delivery": delivery.main,
     "kills": kills.main,
+    "floods": floods.main,
+    "fingerprints": fingerprints.main,
 }
 
 

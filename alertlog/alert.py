@@ -15,7 +15,10 @@ Reason = Literal["opening", "follow-up", "closing", "resolved", "digest", "test"
 """Why a mail exists."""
 
 Cause = Literal["", "burst", "ration", "repair"]
-"""Why a digest is one: too many opened at once, the ration did not allow more, or sending failed until now."""
+"""Why a digest is one: too many opened at once, the ration did not allow more, or sending failed until now.
+
+A lone mail has one only where it is late because sending failed.
+"""
 
 Line = tuple[float, str, str, str]
 """One record that came before an alert: Unix time in seconds, level, logger, text."""
@@ -202,7 +205,7 @@ class Draft:
         date: Unix time in seconds, for the Date header.
         reason: why this mail exists.
         incidents: as they were when the draft was made; several only in a digest.
-        cause: why a digest is one; "" for any other mail.
+        cause: why a digest is one, or a lone mail late; else "".
     """
 
     message_id: str

@@ -1,21 +1,37 @@
-"""The arguments of AlertHandler: checked when it is made, frozen, and never a secret among them."""
+"""The arguments of AlertHandler: checked when it is made, frozen, and never a secret among them.
+
+What is wrong is a ValueError that names the argument, at once: later it would cost alerts. No error holds a value.
+"""
 
 from __future__ import annotations
 
-import math
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from logging import LogRecord
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from logging import LogRecord, getLevelNamesMapping
+from typing import Literal
+
+from alertlog.checks import ABOVE_ZERO, number, texts, whole
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
-Strings = str | Sequence[str]
 
-_LEAST = {"context_lines": 0, "outbox_incidents": 10, "outbox_bytes": 1024 * 1024}
-"""The least that each argument may be which is a whole number."""
+_YEAR = 365 * 24 * 3600
+_WHOLE = {
+    "context_lines": (0, 10_000),
+    "outbox_incidents": (10, 1_000_000),
+    "outbox_bytes": (1024 * 1024, 1024**4),
+}
+"""Between what each argument has to be that is a whole number."""
+# A ration of less than 0.1 an hour would let alerts expire, which are kept for a week, while they wait for it.
+_NUMBERS = {
+    "repeat_after": (ABOVE_ZERO, _YEAR),
+    "quiet_after": (ABOVE_ZERO, _YEAR),
+    "mails_per_hour": (0.1, 1_000_000),
+}
+_NUMBERS_OR_NONE = {"timeout": (ABOVE_ZERO, 300), "shutdown_timeout": (0, 86_400)}
+_SECRETS = ("pass", "pwd", "secret", "token", "credential", "user", "login", "auth", "apikey", "api_key")
+"""What stands in the name of an argument that somebody wants to log in with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,44 +73,51 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the argument."""
-        for name, least in _LEAST.items():
-            whole(name, getattr(self, name), least)
-        for name in ("repeat_after", "quiet_after", "mails_per_hour"):
-            positive(name, getattr(self, name))
-        for name in ("timeout", "shutdown_timeout"):
+        for name, (least, most) in _WHOLE.items():
+            whole(name, getattr(self, name), least, most)
+        for name, (lowest, highest) in _NUMBERS.items():
+            number(name, getattr(self, name), lowest, highest)
+        for name, (lowest, highest) in _NUMBERS_OR_NONE.items():
             if getattr(self, name) is not None:
-                positive(name, getattr(self, name), zero=name == "shutdown_timeout")
-        if self.outbox is not None and not os.path.isabs(self.outbox):
-            raise ValueError("outbox: has to be an absolute path")
-        if not self.env_prefix.replace("_", "").isalnum() or not self.env_prefix.isascii():
-            raise ValueError("env_prefix: has to be the beginning of a variable's name, such as SMTP_")
+                number(name, getattr(self, name), lowest, highest)
         if "@" in self.host:
-            raise ValueError(f"mailhost: holds no login; set {self.env_prefix}USERNAME and {self.env_prefix}PASSWORD")
+            raise ValueError(f"mailhost: holds no login; {_where(self.env_prefix)}")
+
+
+def prefix_of(env_prefix: object) -> str:
+    """Raises ValueError if no variable's name can begin so."""
+    if isinstance(env_prefix, str) and env_prefix.isascii() and env_prefix.replace("_", "").isalnum():
+        return env_prefix
+    raise ValueError("env_prefix: has to be the beginning of a variable's name, such as SMTP_")
 
 
 def refuse_credentials(credentials: object, env_prefix: str) -> None:
     """Raises ValueError: a secret's place is the environment, where it is in no configuration file and no backup."""
     if credentials is not None:
-        raise ValueError(
-            "credentials: secrets come from the environment only;"
-            f" set {env_prefix}USERNAME and {env_prefix}PASSWORD (or {env_prefix}PASSWORD_FILE)"
-        )
+        raise ValueError(f"credentials: secrets come from the environment only; {_where(env_prefix)}")
 
 
-def whole(name: str, value: object, least: int) -> None:
-    """Raises ValueError if the value is not a whole number of at least so much."""
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name}: has to be a whole number of at least {least:,}")
+def refuse_unknown(names: Iterable[str], env_prefix: str) -> None:
+    """Raises ValueError for an argument that there is not, and says what was meant, as far as one can tell."""
+    for name in names:
+        if any(part in name.lower() for part in _SECRETS):
+            raise ValueError(f"{name}: no argument; secrets come from the environment only; {_where(env_prefix)}")
+        raise ValueError(f"{name}: no argument of AlertHandler{_meant(name)}")
 
 
-def positive(name: str, value: object, *, zero: bool = False) -> None:
-    """Raises ValueError if the value is not a finite number above zero (or zero, where that is allowed)."""
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    if not 0 <= number <= sys.float_info.max or (number == 0 and not zero):
-        raise ValueError(f"{name}: has to be a number {'of at least' if zero else 'above'} 0")
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    own = {"host": "mailhost", "port": "mailhost", "sender": "fromaddr", "recipients": "toaddrs"}
+    known = [own.get(field.name, field.name) for field in fields(Arguments)]
+    return "".join(f"; {argument} is one" for argument in get_close_matches(name.lower(), known, 1))
 
 
-def language_of(language: str) -> Language:
+def _where(env_prefix: str) -> str:
+    return f"set {env_prefix}USERNAME and {env_prefix}PASSWORD (or {env_prefix}PASSWORD_FILE)"
+
+
+def language_of(language: object) -> Language:
     """Raises ValueError if mail can't be written in that language."""
     for known in LANGUAGES:
         if language == known:
@@ -102,47 +125,53 @@ def language_of(language: str) -> Language:
     raise ValueError(f"language: has to be one of {', '.join(LANGUAGES)}")
 
 
-def server_of(mailhost: str | Sequence[Any] | None) -> tuple[str, int | None]:
+def level_of(level: object) -> int | None:
+    """Return the number of a level, which may be given by its name; None for None. Raises ValueError for any other."""
+    found = getLevelNamesMapping().get(level, level) if isinstance(level, str) else level
+    if found is None or (isinstance(found, int) and not isinstance(found, bool)):
+        return found
+    raise ValueError(f"alert_level: has to be a whole number, or one of {', '.join(getLevelNamesMapping())}")
+
+
+def server_of(mailhost: object) -> tuple[str, int | None]:
     """Return host and port of SMTPHandler's `mailhost`: a host, or a pair. Raises ValueError for anything else."""
     if mailhost is None or isinstance(mailhost, str):
         return mailhost or "", None
     if isinstance(mailhost, (tuple, list)) and len(mailhost) == 2:
         host, port = mailhost
-        if isinstance(host, str) and isinstance(port, int) and not isinstance(port, bool):
+        if isinstance(host, str) and type(port) is int and 1 <= port <= 65_535:
             return host, port
-    raise ValueError("mailhost: has to be a host, or a pair of host and port")
+    raise ValueError("mailhost: has to be a host, or a pair of host and port, a whole number from 1 to 65535")
 
 
-def recipients_of(toaddrs: Strings | None) -> tuple[str, ...]:
+def recipients_of(toaddrs: object) -> tuple[str, ...]:
     """Return SMTPHandler's `toaddrs` as a tuple: one address or several. Raises ValueError for anything else."""
-    if toaddrs is None:
-        return ()
-    if isinstance(toaddrs, str):
-        return (toaddrs,)
-    if not isinstance(toaddrs, (tuple, list, set, frozenset)):
-        raise ValueError("toaddrs: has to be an address, or a list of addresses")
-    return tuple(map(str, toaddrs))
+    return () if toaddrs is None else texts("toaddrs", toaddrs)
 
 
-def callable_of(name: str, value: object) -> Any:
-    """Return a callable, also one given by its dotted name as `logging.config` resolves it; None for None.
+def secure_of(secure: object) -> tuple[str, ...] | None:
+    """Return SMTPHandler's `secure`: None, nothing for STARTTLS alone, or the names of key file and certificate file.
+
+    One name is that of a file that holds both.
 
     Raises:
-        ValueError: there is none of that name, or it can't be called.
+        ValueError: it is anything else, such as True.
     """
-    if isinstance(value, str):
-        value = _resolved(name, value)
-    elif value is None:
+    if secure is None:
         return None
-    if not callable(value):
-        raise ValueError(f"{name}: has to be a callable, or the dotted name of one")
-    return value
+    if isinstance(secure, (tuple, list)) and len(secure) <= 2 and all(isinstance(name, str) for name in secure):
+        return (secure[0], secure[-1]) if secure else ()
+    raise ValueError(
+        "secure: has to be a list of file names: [] for STARTTLS,"
+        " [key file, certificate file] to show the server a certificate too"
+    )
 
 
-def _resolved(name: str, dotted: str) -> object:
-    from logging.config import BaseConfigurator  # who gives a name comes from there
-
-    try:
-        return BaseConfigurator({}).resolve(dotted)
-    except Exception as error:  # the module may be anybody's
-        raise ValueError(f"{name}: there is no {ascii(dotted)} to import: {type(error).__name__}") from error
+def outbox_of(outbox: object) -> str | None:
+    """Return the outbox's path, None for None. Raises ValueError if it is not absolute, or no path."""
+    if outbox is None:
+        return None
+    path = os.fspath(outbox) if isinstance(outbox, (str, os.PathLike)) else ""
+    if isinstance(path, str) and os.path.isabs(path) and "\0" not in path:
+        return path
+    raise ValueError("outbox: has to be an absolute path")

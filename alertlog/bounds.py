@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from alertlog.alert import Tally
+from alertlog.alert import Alert, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,19 @@ def fold(tallies: Iterable[Tally]) -> list[Tally]:
     return [_one(kind, group) for kind, group in by_kind.items()]
 
 
+def is_folded(alert: Alert) -> bool:
+    """Return whether an alert stands for others of its kind."""
+    return alert.fingerprint == _fingerprint(alert.kind)
+
+
+def _fingerprint(kind: str) -> str:
+    return blake2b(f"folded\x1f{kind}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 def _one(kind: str, group: list[Tally]) -> Tally:
     worst = max(group, key=lambda tally: tally.alert.level).alert
-    fingerprint = blake2b(f"folded\x1f{kind}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     return Tally(
-        worst._replace(fingerprint=fingerprint, kind=kind, context=()),
+        worst._replace(fingerprint=_fingerprint(kind), kind=kind, context=()),
         sum(tally.count for tally in group),
         min(tally.first for tally in group),
         max(tally.last for tally in group),

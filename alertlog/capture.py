@@ -6,117 +6,52 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from hashlib import blake2b
-from itertools import islice
-from types import TracebackType
+from operator import gt
 from typing import Any, Protocol, cast
 
 from alertlog.alert import Alert, Line
-from alertlog.traces import exception_line, links, traceback_text
-from alertlog.values import cut, moment, sized, text_of
+from alertlog.ending import let_end
+from alertlog.fingerprint import alert_kind, fingerprint
+from alertlog.shape import shape
+from alertlog.traces import exception_line, exception_of, traceback_text
+from alertlog.values import NAME_LIMIT, cut, moment, sized, text_of
 
-__all__ = ["Redacts", "alert_kind", "cut", "fingerprint", "shape", "snapshot", "stub", "text_of"]
+__all__ = ["Redacts", "alert_kind", "fingerprint", "message_of", "shape", "snapshot", "stub", "text_of"]
 
 MESSAGE_LIMIT = 65_536
 """Characters kept of a message, a formatter's text or a traceback."""
 EXTRA_LIMIT = 4_096
 """Characters kept of one extra's value."""
-NAME_LIMIT = 200
-"""Characters kept of a kind, a logger's name, an extra's name and other short texts."""
 EXTRAS_LIMIT = 64
 """Extras kept of one record."""
 
 _LARGEST = 2**63 - 1
 _SLACK = 1_024  # Redact before the last cut: half a secret left by a first one would not be known again.
 # Not makeLogRecord(), which calls the program's own record factory: what that adds is an extra, and it may raise.
-_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
-_OWN = frozenset({"alert", "alert_key", "resolved"})
-_NOT_EXTRAS = _STANDARD | _OWN
+_FIRST = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+"""What a record has before anything is added to it."""
+_NOT_EXTRAS = frozenset((*_FIRST, "message", "asctime", "taskName", "alert", "alert_key", "resolved"))
+SEAM = "\n\0\n"
+"""Between texts that are searched for secrets in one go."""
+_LIMITS = (EXTRA_LIMIT, NAME_LIMIT * 5, NAME_LIMIT * 5, MESSAGE_LIMIT, MESSAGE_LIMIT, MESSAGE_LIMIT)
+"""Characters kept of each text of an alert that is no name, in the order in which `snapshot` gathers them."""
 
-# What differs between two reports of the same trouble: e-mail addresses, UUIDs, dates and times, hexadecimal
-# numbers, paths, numbers. One alternation, each branch anchored by its first characters: linear time.
-_VARIES = re.compile(
-    r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
-    r"|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
-    r"|\b0[xX][0-9a-fA-F]+"
-    r"|\b(?=[0-9a-fA-F]{0,64}[0-9])[0-9a-fA-F]{8,64}\b"
-    r"|(?<![\w.])(?:[A-Za-z]:)?(?:[/\\][\w.@%+-]{1,255}){2,64}"
-    r"|\d+(?:[.,:/TZ-]\d+)*"
-)
-_PREFORMATTED_LIMIT = 1_000
+Texts = tuple[str, ...]
+_Extra = tuple[str, str, str]
+"""Name and value of an extra as text, and the value's size in words where it may have to be cut."""
 
 
 class Redacts(Protocol):
     """What capturing needs of a Redactor: an alert is at rest in the journal, so it goes there clean."""
 
+    def harmless(self, text: str) -> bool: ...
+    def known(self, text: str) -> str: ...
+    def remember(self, texts: Texts, clean: Callable[[Texts], Texts]) -> Texts: ...
     def text(self, text: str) -> str: ...
     def extra(self, name: str, value: str) -> str: ...
-
-
-def alert_kind(record: logging.LogRecord) -> str | None:
-    """Return the kind that `extra={"alert": kind}` names; "" if it names none, None if the extra is not there."""
-    kind = record.__dict__.get("alert")
-    if kind is None or kind is False:
-        return None
-    return "" if kind is True else text_of(kind, NAME_LIMIT)
-
-
-def fingerprint(record: logging.LogRecord) -> str:
-    """Return 16 hexadecimal digits, equal for records that report the same trouble.
-
-    With a kind: the kind and the extra `alert_key`. Otherwise logger, level, message template, and for each
-    exception of the chain its type and the place that raised it. Never raises.
-    """
-    try:
-        parts = "\x1f".join(_identity(record))
-    except Exception as error:
-        place = text_of((record.name, record.lineno), NAME_LIMIT)
-        parts = f"unreadable\x1f{place}\x1f{type(error).__name__}"
-    return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def _identity(record: logging.LogRecord) -> list[str]:
-    kind = alert_kind(record)
-    if kind:
-        return ["kind", kind, text_of(record.__dict__.get("alert_key", ""), NAME_LIMIT)]
-    parts = [record.name, str(record.levelno), _template(record)]
-    if record.exc_info:
-        parts.extend(_raised(exception_of(record)))
-    return parts
-
-
-def _template(record: logging.LogRecord) -> str:
-    message = record.msg
-    if isinstance(message, dict):  # structlog hands its event dict over
-        message = message.get("event", message)
-    if isinstance(message, str):
-        return message if record.args else shape(message)
-    return f"{type(message).__qualname__}:{shape(text_of(message, _PREFORMATTED_LIMIT))}"
-
-
-def shape(text: str) -> str:
-    """Return a pre-formatted text without what varies from one report to the next."""
-    return _VARIES.sub("#", text[:_PREFORMATTED_LIMIT])
-
-
-def _raised(value: BaseException | None) -> Iterator[str]:
-    for link, _joint in islice(links(value), 5) if value else ():
-        yield type(link).__qualname__
-        yield _place(link.__traceback__)
-        if isinstance(link, BaseExceptionGroup):
-            yield from (type(member).__qualname__ for member in link.exceptions[:5])
-
-
-def _place(trace: TracebackType | None) -> str:
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def snapshot(
@@ -138,38 +73,75 @@ def snapshot(
         problem: what already went wrong with it.
         context: what came before it, redacted and cut to size already.
     """
-    fields = record.__dict__
     message, failure = message_of(record)
     value = exception_of(record)
+    kind, extras = alert_kind(record) or "", _extras(record.__dict__)
+    texts = [
+        f"{problem}; {failure}" if problem and failure else problem or failure,
+        subject,
+        "" if value is None else exception_line(value),
+        message,
+        text,
+        _traceback(record, value),
+    ]
+    if not _harmless(kind, texts, extras, redactor):
+        kind = kind and _clean_kind(record, redactor)
+        texts = [_clean(each, limit, redactor.text) for each, limit in zip(texts, _LIMITS, strict=True)]
+        extras = [_clean_extra(extra, redactor) for extra in extras]
+    levelname, logger, function, process, thread, task, host, path = _places(record, host, redactor)
+    problem, subject, exception, message, text, traceback = texts
     return Alert(
         fingerprint=fingerprint,
-        kind=alert_kind(record) or "",
+        kind=kind,
         level=_number(record.levelno),
-        levelname=text_of(record.levelname, NAME_LIMIT),
-        logger=text_of(record.name, NAME_LIMIT),
-        message=_clean(message, MESSAGE_LIMIT, redactor),
+        levelname=levelname,
+        logger=logger,
+        message=message,
         created=moment(record.created, time.time()),
-        extras=_extras(fields, redactor),
-        text=_clean(text, MESSAGE_LIMIT, redactor),
-        subject=_clean(subject, NAME_LIMIT * 5, redactor),
-        exception=_clean("" if value is None else exception_line(value), NAME_LIMIT * 5, redactor),
-        traceback=_clean(_traceback(record, value), MESSAGE_LIMIT, redactor),
-        path=text_of(record.pathname, EXTRA_LIMIT),
+        extras=tuple([extra[:2] for extra in extras]),
+        text=text,
+        subject=subject,
+        exception=exception,
+        traceback=traceback,
+        path=path,
         line=_number(record.lineno),
-        function=_name(record.funcName),
+        function=function,
         host=host,
         pid=_number(record.process),
-        process=_name(record.processName),
-        thread=_name(record.threadName),
-        task=_name(fields.get("taskName")),
-        problem=_clean(f"{problem}; {failure}" if problem and failure else problem or failure, EXTRA_LIMIT, redactor),
-        resolved=fields.get("resolved") is True,
+        process=process,
+        thread=thread,
+        task=task,
+        problem=problem,
+        resolved=record.__dict__.get("resolved") is True,
         context=context,
     )
 
 
-def _name(value: object) -> str:
-    return "" if value is None else text_of(value, NAME_LIMIT)
+def _places(record: logging.LogRecord, host: str, redactor: Redacts) -> tuple[str, ...]:
+    """Return what says where a record comes from; it is the same for many records, so it is remembered."""
+    given = (
+        *(record.levelname, record.name, record.funcName, record.processName, record.threadName),
+        *(record.__dict__.get("taskName"), host, record.pathname),
+    )
+    texts = tuple([each if type(each) is str else _text(each) for each in given])
+    return redactor.remember(texts, partial(_clean_places, redactor))
+
+
+def _clean_places(redactor: Redacts, texts: tuple[str, ...]) -> tuple[str, ...]:
+    *names, path = [redactor.text(text) for text in texts]
+    return (*[cut(name, NAME_LIMIT) for name in names], cut(path, EXTRA_LIMIT))
+
+
+def _harmless(kind: str, texts: list[str], extras: list[_Extra], redactor: Redacts) -> bool:
+    """Whether nothing is to be cut and no secret looked for: most alerts are so, and a new one is to be quick."""
+    names = SEAM.join([kind, *[extra[0] for extra in extras]])
+    others = SEAM.join([*texts, *[extra[1] for extra in extras]])
+    if len(names) > NAME_LIMIT or len(others) > min(_LIMITS):  # one of them may be too long
+        if len(kind) > NAME_LIMIT or any(map(gt, map(len, texts), _LIMITS)):
+            return False
+        if any(len(name) > NAME_LIMIT or len(value) > EXTRA_LIMIT for name, value, _size in extras):
+            return False
+    return redactor.harmless(f"{names}{SEAM}{others}")
 
 
 def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, redactor: Redacts) -> Alert:
@@ -182,9 +154,9 @@ def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, reda
         fingerprint=fingerprint,
         kind="",
         level=_number(record.levelno) or logging.CRITICAL,
-        levelname=text_of(record.levelname, NAME_LIMIT),
-        logger=text_of(record.name, NAME_LIMIT),
-        message=_clean(sized(record.msg, MESSAGE_LIMIT)[0], MESSAGE_LIMIT, redactor),
+        levelname=_clean(_text(record.levelname), NAME_LIMIT, redactor.text),
+        logger=_clean(_text(record.name), NAME_LIMIT, redactor.text),
+        message=_clean(sized(record.msg, MESSAGE_LIMIT)[0], MESSAGE_LIMIT, redactor.text),
         created=time.time(),
         problem=redactor.text(f"the record could not be captured: {exception_line(error)}"),
     )
@@ -195,59 +167,69 @@ def message_of(record: logging.LogRecord) -> tuple[str, str]:
     try:
         message: Any = record.getMessage()  # a program's own kind of record may return anything
         return (message if type(message) is str else sized(message, MESSAGE_LIMIT)[0]), ""
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        let_end(error)
         arguments: Any = record.args
         none = arguments is None or (type(arguments) is tuple and not arguments)  # any other kind may raise if asked
         raw = [sized(part, MESSAGE_LIMIT)[0] for part in ((record.msg,) if none else (record.msg, arguments))]
         return " ".join(raw).rstrip(), f"the message could not be formatted: {exception_line(error)}"
 
 
-def exception_of(record: logging.LogRecord) -> BaseException | None:
-    """Return the exception that a record was logged with."""
-    info: Any = record.exc_info  # a record that was rebuilt from what another process sent may have anything there
-    # By type(): isinstance() asks a proxy for the class it pretends to be, and that may raise.
-    value = info[1] if issubclass(type(info), tuple) and len(info) > 1 else info
-    return value if issubclass(type(value), BaseException) else None
-
-
 def _traceback(record: logging.LogRecord, value: BaseException | None) -> str:
     if value is None and record.exc_text is None and record.stack_info is None:
         return ""
     try:
-        text = _shown(record.exc_text) if value is None else traceback_text(value)
-    except Exception as error:
+        text = _text(record.exc_text) if value is None else traceback_text(value)
+    except (Exception, SystemExit) as error:
+        let_end(error)
         text = f"the traceback could not be formatted: {exception_line(error)}"
-    stack = _shown(record.stack_info)
+    stack = _text(record.stack_info)
     return f"{text}\n{stack}".strip("\n") if stack else text
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
+    """Return a text as it is, None as none, and anything else as text, of little more than is kept."""
+    if type(value) is str:
+        return value
     return "" if value is None else sized(value, MESSAGE_LIMIT)[0]
 
 
-def _extras(fields: dict[str, Any], redactor: Redacts) -> tuple[tuple[str, str], ...]:
-    names = [name for name in list(fields) if name not in _NOT_EXTRAS]
-    extras = [_extra(text_of(name, NAME_LIMIT), fields[name], redactor) for name in names[:EXTRAS_LIMIT]]
+def _extras(fields: dict[str, Any]) -> list[_Extra]:
+    names = list(fields)  # at once: another thread may add to it
+    if names[: len(_FIRST)] == _FIRST:
+        names = names[len(_FIRST) :]
+    names = [name for name in names if name not in _NOT_EXTRAS]
+    extras = [_extra(name, fields[name]) for name in names[:EXTRAS_LIMIT]]
     if len(names) > EXTRAS_LIMIT:
-        extras.append(("...", f"{len(names) - EXTRAS_LIMIT:,} further extras are left out"))
-    return tuple(extras)
+        extras.append(("...", f"{len(names) - EXTRAS_LIMIT:,} further extras are left out", ""))
+    return extras
 
 
-def _extra(name: str, value: object, redactor: Redacts) -> tuple[str, str]:
-    if type(value) is str and len(value) <= EXTRA_LIMIT:  # most are, and a new alert is to be quick
-        return name, cut(redactor.extra(name, value), EXTRA_LIMIT)
-    text, size = sized(value, EXTRA_LIMIT + _SLACK)
-    return name, _cut_clean(text, EXTRA_LIMIT, partial(redactor.extra, name), size)
+def _extra(name: str, value: object) -> _Extra:
+    if type(name) is not str:
+        name = _text(name)
+    if type(value) is str and len(value) <= EXTRA_LIMIT:
+        return name, value, ""
+    return name, *sized(value, EXTRA_LIMIT + _SLACK)
 
 
-def _clean(text: str, limit: int, redactor: Redacts) -> str:
-    if len(text) <= limit:
-        return cut(redactor.text(text), limit) if text else ""
-    return _cut_clean(text, limit, redactor.text, f"{len(text):,} characters")
+def _clean_kind(record: logging.LogRecord, redactor: Redacts) -> str:
+    # A kind is a name that subjects, mutes and filters of mail go by: what only looks like a secret is none there.
+    text, size = sized(record.__dict__["alert"], NAME_LIMIT + _SLACK)
+    return _clean(text, NAME_LIMIT, redactor.known, size)
 
 
-def _cut_clean(text: str, limit: int, redact: Callable[[str], str], size: str) -> str:
+def _clean_extra(extra: _Extra, redactor: Redacts) -> _Extra:
+    name, value, size = extra
+    value = _clean(value, EXTRA_LIMIT, partial(redactor.extra, name), size)
+    return _clean(name, NAME_LIMIT, redactor.text), value, ""
+
+
+def _clean(text: str, limit: int, redact: Callable[[str], str], size: str = "") -> str:
     """Redact, then cut. Of what had to be cut before, the end goes as well: it may be half a secret."""
+    if not text:
+        return ""
+    size = size or f"{len(text):,} characters"
     if len(text) <= limit + _SLACK:
         return cut(redact(text), limit, size)
     clean = redact(text[: limit + _SLACK])
@@ -256,6 +238,7 @@ def _cut_clean(text: str, limit: int, redact: Callable[[str], str], size: str) -
 
 def _number(value: object) -> int:
     """Return a number as a database can keep it (64 bits), 0 for what is none."""
-    kind = type(value)
-    number = cast(int, value) if kind is int or issubclass(kind, int) else 0
+    if type(value) is int and -_LARGEST <= value <= _LARGEST:
+        return value
+    number = cast(int, value) if issubclass(type(value), int) else 0
     return max(-_LARGEST, min(number, _LARGEST))

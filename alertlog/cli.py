@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,9 +19,17 @@ from alertlog import deployment
 from alertlog.errors import ConfigError, OutboxError
 from alertlog.handler import AlertHandler
 
+if TYPE_CHECKING:
+    from alertlog.desk import Desk
+
 FAILED, TEMPORARY, CONFIGURATION = 1, 75, 78
 EXIT_CODES = {None: 0, "permanent": FAILED, "temporary": TEMPORARY, "refused": CONFIGURATION}
 """By the category of the failure."""
+
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+"""By the unit of a duration."""
+LONGEST_MUTE = 7 * SECONDS["d"]
+"""Seconds; alerts are kept for as long."""
 
 Command = Callable[..., Any]
 
@@ -31,6 +41,15 @@ def _config_option(command: Command) -> Command:
         help="The deployment's logging configuration: a YAML or JSON file, or a dict in a module."
         " By default logging.yaml in the current folder, else the environment alone.",
     )(command)
+
+
+def _duration(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Return the seconds of a time such as `90s`, `30m`, `2h` or `1d`."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= LONGEST_MUTE:
+        raise click.BadParameter("has to be a time such as 90s, 30m, 2h or 1d; 7d at most: alerts are kept a week")
+    return seconds
 
 
 def _json_option(command: Command) -> Command:
@@ -74,7 +93,8 @@ def test(kind: str, config: str | None, as_json: bool) -> None:
 
     worst = 0
     for handler in _handlers(config):
-        outcome = send_test(handler, kind)
+        with _exiting():
+            outcome = send_test(handler, kind)
         code = EXIT_CODES[outcome.category]
         if as_json:
             click.echo(json.dumps({"handler": handler.name, "exit_code": code, "message": outcome.message}))
@@ -82,6 +102,36 @@ def test(kind: str, config: str | None, as_json: bool) -> None:
             click.echo(outcome.message, err=code != 0)
         worst = max(worst, code)
     sys.exit(worst)
+
+
+@main.command()
+@click.argument("target", metavar="KIND|FINGERPRINT")
+@click.option(
+    "--for", "seconds", callback=_duration, required=True, metavar="TIME", help="90s, 30m, 2h or 1d; at most 7d."
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why; the mail at the end says so.")
+@_config_option
+def mute(target: str, seconds: float, reason: str, config: str | None) -> None:
+    """Mail nothing about a kind or a fingerprint for some time. Its alerts are counted, and told when that is over."""
+    from alertlog.listing import moment
+
+    for desk in _desks(config):
+        with _exiting():
+            muting = desk.mute(target, seconds, reason)
+        owners = ", ".join(f"{owner.service} ({owner.handler})" for owner in muting.owners)
+        click.echo(f"{target} is muted until {moment(muting.until)} for {owners}", err=True)
+
+
+@main.command()
+@click.argument("target", metavar="KIND|FINGERPRINT")
+@_config_option
+def unmute(target: str, config: str | None) -> None:
+    """End a mute. What it held back is told now."""
+    with _exiting():
+        ended = [desk.unmute(target) for desk in _desks(config)]
+    if not any(ended):
+        _fail(f"{target} is not muted", FAILED)
+    click.echo(f"{target} is not muted any more", err=True)
 
 
 @main.group()
@@ -93,12 +143,13 @@ def outbox() -> None:
 @_config_option
 @_json_option
 def list_(config: str | None, as_json: bool) -> None:
-    """List the letters that wait or are set aside, and the incidents that are open."""
-    from alertlog import desk
+    """List letters that wait or are set aside, open incidents, mutes, and what is in journals to be read."""
+    from alertlog.listing import entries
 
-    for place in _places(config):
-        for entry in _reading(lambda place=place: desk.entries(place)):  # type: ignore[misc]
-            click.echo(json.dumps(entry.to_dict()) if as_json else entry.line())
+    with _exiting():
+        for desk in _desks(config):
+            for entry in entries(desk):
+                click.echo(json.dumps(entry.to_dict()) if as_json else entry.line())
 
 
 @outbox.command()
@@ -106,12 +157,15 @@ def list_(config: str | None, as_json: bool) -> None:
 @_config_option
 def show(letter: int, config: str | None) -> None:
     """Print the letter with that ID, as `outbox list` numbers them, as a mail."""
-    from alertlog import desk
+    from alertlog.listing import content
 
-    for handler in _handlers(config):
-        content = _reading(lambda handler=handler: desk.content(handler, letter))  # type: ignore[misc]
-        if content is not None:
-            click.echo(content, nl=False)
+    for desk in _desks(config):
+        with _exiting():
+            shown = content(desk, letter)
+        if shown is not None:
+            click.echo(shown.content, nl=False)
+            if shown.unknown:
+                click.echo(f"alertlog: who writes to whom is not known: {shown.unknown}", err=True)
             return
     click.echo(f"no letter {letter} in the outbox", err=True)
     sys.exit(FAILED)
@@ -123,16 +177,20 @@ def show(letter: int, config: str | None) -> None:
 @click.option("--due", is_flag=True, help="Only what is due by now: for cron, which must not hammer a server.")
 def flush(config: str | None, timeout: float, due: bool) -> None:
     """Send what waits now, whatever its time."""
-    from alertlog import desk
+    from alertlog import flushing
 
-    worst = 0
-    for handler in _handlers(config):
-        if not due:
-            _reading(lambda handler=handler: desk.hurry(handler))  # type: ignore[misc]
-        flushed = _reading(lambda handler=handler: desk.flush(handler, timeout))  # type: ignore[misc]
-        click.echo(flushed.message, err=True)
-        worst = max(worst, EXIT_CODES[flushed.category])
-    sys.exit(worst)
+    send = flushing.flush_due if due else flushing.flush
+    desks = _desks(config)
+    with _exiting():
+        flushed = [one for desk in desks for one in send(desk, timeout)]
+        others = sorted({owner.service for desk in desks for owner in desk.others()})
+    for one in flushed:
+        owner = f"{one.owner.service} ({one.owner.handler}): " if len(flushed) > 1 else ""
+        click.echo(f"{owner}{one.message}", err=True)
+    if not flushed:
+        left = f"; of another service and left alone: {', '.join(others)}" if others else ""
+        click.echo(f"nothing waits{left}", err=True)
+    sys.exit(max((EXIT_CODES[one.category] for one in flushed), default=0))
 
 
 @outbox.command()
@@ -142,32 +200,40 @@ def flush(config: str | None, timeout: float, due: bool) -> None:
 @_config_option
 def purge(letters: tuple[int, ...], aside: bool, everything: bool, config: str | None) -> None:
     """Remove letters for good: those with the IDs, or those set aside, or all. The alerts lost are counted."""
-    from alertlog import desk
+    from alertlog.desk import Removed
+    from alertlog.listing import number
 
     if not (letters or aside or everything):
         raise click.UsageError("say which: some IDs, --aside or --all")
-    for place in _places(config):
-        removed = _reading(lambda place=place: desk.purge(place, letters, aside=aside, everything=everything))  # type: ignore[misc]
-        click.echo(
-            f"{removed.letters} letters removed, {removed.alerts} alerts with them that nobody was told of", err=True
-        )
+    removed = Removed()
+    for desk in _desks(config):
+        with _exiting():
+            removed += desk.purge(letters)
+            removed += desk.purge_aside() if aside else Removed()
+            removed += desk.purge_all() if everything else Removed()
+    click.echo(
+        f"{number(removed.letters, 'letter')} removed, and {number(removed.alerts, 'alert')} that nobody was told of",
+        err=True,
+    )
 
 
 def _handlers(config: str | None) -> list[AlertHandler]:
+    with _exiting():
+        return deployment.handlers(config, Path())
+
+
+def _desks(config: str | None) -> list[Desk]:
+    from alertlog.desk import desks
+
+    with _exiting():
+        return desks(_handlers(config))
+
+
+@contextmanager
+def _exiting() -> Iterator[None]:
+    """End the command where something is wrong, by the exit code that says whose turn it is."""
     try:
-        return deployment.handlers(config, Path.cwd())
-    except (ConfigError, ValueError) as error:
-        _fail(str(error), CONFIGURATION)
-
-
-def _places(config: str | None) -> list[Path]:
-    places = {handler.works.place: None for handler in _handlers(config)}
-    return [place for place in places if place is not None]
-
-
-def _reading(work: Callable[[], Any]) -> Any:
-    try:
-        return work()
+        yield
     except ConfigError as error:
         _fail(str(error), CONFIGURATION)
     except OutboxError as error:

@@ -19,36 +19,26 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import ref
 
 from alertlog.alert import Line
-from alertlog.capture import NAME_LIMIT, Redacts, exception_of, message_of
-from alertlog.traces import exception_line
-from alertlog.values import moment, text_of
+from alertlog.capture import Redacts, message_of
+from alertlog.lines import LINE_KEPT, Kept, lines_of
+from alertlog.traces import exception_line, exception_of
 
 if TYPE_CHECKING:
     import asyncio
 
-LINE_LIMIT = 1_000
-"""Characters shown of one record."""
-CONTEXT_LIMIT = 32_768
-"""Bytes of text, in UTF-8, that one alert carries; older records stay out."""
 KEPT_LINES = 25_000
 """Records kept of all tasks together; beyond it the tasks that began first lose theirs."""
 CONTEXTS_A_SECOND = 20
 """Alerts of one second that carry context: in a flood, time and disk are better spent on counting."""
 
-_SLACK = 1_024  # Redact before the last cut: half a secret left by a first one would not be known again.
-_KEPT = LINE_LIMIT + _SLACK
 _ARGUMENTS, _ARGUMENT = 5, 200
 """How many arguments, and characters of each, are kept to be filled in later."""
 _NESTED = 3
 """How many records deep a `__str__` that logs is asked for its text: what it logs may be itself."""
-_SEAM = "\n\0\n"
-"""Between texts that are redacted in one go: of the patterns of secrets, only a key without an end crosses it."""
 # Threads inherit the context in free-threaded Python: that they are in a task's says nothing then.
 _THREADS_INHERIT = bool(getattr(sys.flags, "thread_inherit_context", 0))
 
 _Task: TypeAlias = "asyncio.Task[Any]"
-_Kept = tuple[float, str, str, str, tuple[Any, ...]]
-"""When, level, logger, text, and the arguments that are still to be filled into it."""
 
 
 class _Trail:
@@ -56,7 +46,7 @@ class _Trail:
 
     __slots__ = ("__weakref__", "lines", "task", "thread")
 
-    def __init__(self, task: _Task | None, lines: Iterable[_Kept], most: int) -> None:
+    def __init__(self, task: _Task | None, lines: Iterable[Kept], most: int) -> None:
         self.thread = get_ident() if task is None else 0
         self.task: Callable[[], _Task | None] = _no_task if task is None else ref(task)
         self.lines = deque(lines, maxlen=most)
@@ -108,11 +98,11 @@ class Trails:
             text: Any = record.msg
             arguments: Any = record.args
             if said is not None:
-                text, arguments = said[:_KEPT], ()
+                text, arguments = said[:LINE_KEPT], ()
             elif (
                 type(record) is not LogRecord  # the program's own may fill in arguments its own way
                 or type(text) is not str
-                or len(text) > _KEPT
+                or len(text) > LINE_KEPT
                 or record.exc_info
                 or type(arguments) is not tuple
                 or len(arguments) > _ARGUMENTS
@@ -136,8 +126,7 @@ class Trails:
         if trail is None or not trail.lines or not self._affordable():
             return ()
         kept = list(trail.lines.copy())  # a copy is made in one go, while another thread may add to it
-        texts = _fitting([_filled(text, arguments) for *_, text, arguments in kept])
-        return tuple(map(_line, kept[len(kept) - len(texts) :], texts, _redacted(texts, redactor)))
+        return lines_of(kept, redactor)
 
     def forget(self) -> None:
         """Empty all trails."""
@@ -200,51 +189,14 @@ class Trails:
         """Return the record's text and the line that names its exception."""
         here = self._here
         if here.nested == _NESTED:
-            return record.msg[:_KEPT] if type(record.msg) is str else type(record.msg).__qualname__
+            return record.msg[:LINE_KEPT] if type(record.msg) is str else type(record.msg).__qualname__
         here.nested += 1
         try:
             text, raised = message_of(record)[0], exception_of(record)
-            return text[:_KEPT] if raised is None else f"{text[:_KEPT]}\n{exception_line(raised)}"[:_KEPT]
+            return text[:LINE_KEPT] if raised is None else f"{text[:LINE_KEPT]}\n{exception_line(raised)}"[:LINE_KEPT]
         finally:
             here.nested -= 1
 
 
 def _no_task() -> None:
     """The task of a trail that is none's."""
-
-
-def _filled(text: str, arguments: tuple[Any, ...]) -> str:
-    try:
-        return text % arguments if arguments else text
-    except Exception:  # they do not fit
-        return f"{text} {arguments}"
-
-
-def _fitting(texts: list[str]) -> list[str]:
-    """Return as many of the last texts as the limit allows."""
-    if 4 * sum(map(len, texts)) <= CONTEXT_LIMIT:  # no character takes more
-        return texts
-    room = CONTEXT_LIMIT
-    for number, text in enumerate(reversed(texts)):
-        shown = text[:LINE_LIMIT]
-        room -= len(shown) if shown.isascii() else len(shown.encode("utf-8", "surrogatepass"))
-        if room < 0:
-            return texts[len(texts) - number :]
-    return texts
-
-
-def _redacted(texts: list[str], redactor: Redacts) -> list[str]:
-    """Return the texts without secrets, in one go: what a call costs by itself is more than a short text does."""
-    clean = redactor.text(_SEAM.join(texts)).split(_SEAM)
-    return clean if len(clean) == len(texts) else [redactor.text(text) for text in texts]
-
-
-def _line(kept: _Kept, text: str, clean: str) -> Line:
-    created, levelname, name = kept[:3]
-    if len(text) >= _KEPT:  # it was cut, and what is left at its end may be half a secret
-        clean = f"{clean[: max(0, min(LINE_LIMIT, len(clean) - _SLACK))]} [... cut]"
-    elif len(clean) > LINE_LIMIT:
-        clean = f"{clean[:LINE_LIMIT]} [... cut]"
-    if type(created) is not float:
-        created = moment(created, 0.0)
-    return created, text_of(levelname, NAME_LIMIT), text_of(name, NAME_LIMIT), clean

@@ -2,7 +2,8 @@
 
 `step` is a plain method; commands and tests call it without a thread. The thread starts with the first record, looks
 once a second, is woken by each new alert, and gathers for a moment before it works, so that a burst is one piece of
-work. It is a daemon: what it does not get done at exit is in the outbox for the next process.
+work; one that lasts is a piece each second. It is a daemon: what it does not get done at exit is in the outbox for the
+next process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 NAME = "alertlog-courier"
 """The thread's name."""
 GATHER = 0.2
-"""Seconds from the first alert of a burst to the work on it."""
+"""Seconds from the first alert after a pause to the work on it."""
 LAST_LOOKS = 5
 """Rounds more that a courier makes at most, before it leaves, for processes that left while it had the outbox."""
 
@@ -59,6 +60,7 @@ class Courier:
         self._preparing = threading.Lock()
         self._pauses: list[tuple[bool, bool]] = []
         self._gathering = False
+        self._calm_until = float("-inf")  # on the monotonic clock
         # The only queue whose put() may interrupt itself: a signal handler or a __del__ may log at any point.
         self._wakes: SimpleQueue[Request | None] = SimpleQueue()
 
@@ -150,20 +152,26 @@ class Courier:
                 return
 
     def _gather(self) -> list[Request]:
-        """Wait for something to do, then a moment for more of it; somebody who waits ends the waiting."""
+        """Wait for something to do, then a moment for more of it; somebody who waits ends the waiting.
+
+        While alerts come without a pause, each round begins no sooner than `IDLE` after the last one: a courier at work
+        takes time from the threads that log, and what comes within a second is best told together.
+        """
         try:
             first = self._wakes.get(timeout=IDLE)
         except Empty:
             return []
         self._gathering = True
         requests = [first] if first else []
-        until = monotonic() + GATHER
+        until = max(monotonic() + GATHER, self._calm_until)
         while not requests and (left := until - monotonic()) > 0:
             try:
                 more = self._wakes.get(timeout=left)
             except Empty:
                 break
             requests += [more] if more else []
+        if not requests:
+            self._calm_until = monotonic() + IDLE
         self._gathering = False  # before the journals are read: an alert that is missed by that wakes again
         return requests
 

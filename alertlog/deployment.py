@@ -1,14 +1,16 @@
 """The deployment's own configuration, as a command reads it: its AlertHandlers, and nothing else of it.
 
-Building everything would open, and with `mode: w` truncate, the log files of the program that runs.
+Building everything would open, and with `mode: w` truncate, the log files of the program that runs. Whatever is wrong
+is a ConfigError: also what the deployment's own modules raise, or that they exit, when they are imported.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from logging.config import DictConfigurator  # documented as dictConfigClass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ def handlers(config: str | None, folder: Path) -> list[AlertHandler]:
 
     Args:
         config: a YAML or JSON file, or `module:ATTRIBUTE` naming a dict; None for `logging.yaml` in the folder if it
-            is there, else the environment alone.
+            is there, else the environment alone. Modules are found in the folder, too.
 
     Raises:
         ConfigError: there is no such configuration, it can't be read, or it has no AlertHandler.
@@ -32,10 +34,19 @@ def handlers(config: str | None, folder: Path) -> list[AlertHandler]:
     if config is None and not (folder / DEFAULT).exists():
         return [AlertHandler()]
     source = config or DEFAULT
-    found = _alert_handlers(_read(source, folder), source)
-    if not found:
-        raise ConfigError({source: "has no handler of the class alertlog.AlertHandler"})
-    return found
+    with _modules_of(folder), redirect_stdout(sys.stderr):  # what they print is no data of the command's
+        return _Builder(_read(source, folder), source).handlers()
+
+
+@contextmanager
+def _modules_of(folder: Path) -> Iterator[None]:
+    """As `python -m` does, and a script of that folder; an installed command does not look there."""
+    before = list(sys.path)
+    sys.path.insert(0, str(folder.absolute()))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _read(source: str, folder: Path) -> Mapping[str, Any]:
@@ -50,8 +61,8 @@ def _read(source: str, folder: Path) -> Mapping[str, Any]:
             config = _yaml(path.read_text("utf-8"), source)
     except ConfigError:
         raise
-    except Exception as error:  # an import runs the deployment's code: whatever it raises is an answer
-        raise ConfigError({source: f"can't be read: {type(error).__name__}: {error}"}) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError({source: f"can't be read: {_said(error)}"}) from error
     if not isinstance(config, Mapping):
         raise ConfigError({source: "is not a mapping, as logging.config.dictConfig takes it"})
     return config
@@ -65,37 +76,84 @@ def _yaml(text: str, source: str) -> Any:
     return yaml.safe_load(text)
 
 
-def _alert_handlers(config: Mapping[str, Any], source: str) -> list[AlertHandler]:
-    configurator = DictConfigurator(copy.deepcopy(dict(config)))
-    found = []
-    for name, arguments in (config.get("handlers") or {}).items():
-        if _is_ours(configurator, arguments):
-            try:
-                found.append(_build(configurator, name))
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
-                raise ConfigError({f"{source}, handler {name}": str(error.__cause__ or error)}) from error
-    return found
+def _said(error: BaseException) -> str:
+    """Return an error in one line; a YAML parser's have several."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _is_ours(configurator: Any, arguments: Mapping[str, Any]) -> bool:
-    made_by = arguments.get("()", arguments.get("class", ""))
-    if isinstance(made_by, str):
+class _Builder:
+    """Builds the AlertHandlers of one configuration, and of the rest only what belongs to them."""
+
+    def __init__(self, config: Mapping[str, Any], source: str) -> None:
+        # It keeps what it converts and builds in dicts of its own. A deep copy of the program's would fail at a stream.
+        self._configurator: Any = DictConfigurator(dict(config))
+        self._source = source
+        self._built: set[tuple[str, str]] = set()
+        self._unresolved: list[str] = []
+
+    def handlers(self) -> list[AlertHandler]:
+        found = [self._build(name) for name in self._section("handlers") if self._is_ours(name)]
+        if not found:
+            raise ConfigError(
+                {self._source: "; ".join(["has no handler of the class alertlog.AlertHandler", *self._unresolved])}
+            )
+        return found
+
+    def _section(self, name: str) -> Any:
+        section = self._configurator.config.get(name, {})
+        if not isinstance(section, Mapping):
+            raise ConfigError({self._source: f"{name} is not a mapping"})
+        return section
+
+    def _is_ours(self, name: str) -> bool:
+        entry = self._section("handlers")[name]
+        if not isinstance(entry, Mapping):
+            raise ConfigError({self._where(name): "is not a mapping"})
         try:
-            made_by = configurator.resolve(made_by)
-        except ValueError:  # somebody else's, and not installed where the command runs
+            made_by = entry.get("()") or entry["class"]
+            if isinstance(made_by, str):
+                made_by = self._configurator.resolve(made_by)
+        except (Exception, SystemExit) as error:  # somebody else's, and not to be had where the command runs
+            self._unresolved.append(f"the class of handler {name} is not known: {_said(error)}")
             return False
-    return isinstance(made_by, type) and issubclass(made_by, AlertHandler)
+        return isinstance(made_by, type) and issubclass(made_by, AlertHandler)
 
+    def _build(self, name: str) -> AlertHandler:
+        entry = self._section("handlers")[name]
+        try:
+            self._build_parts(entry)
+            handler = self._configurator.configure_handler(entry)
+        except (Exception, SystemExit) as error:
+            cause = error.__cause__ or error
+            problem = str(cause) if isinstance(cause, (TypeError, ValueError)) else _said(cause)
+            raise ConfigError({self._where(name): " ".join(problem.split())}) from error
+        handler.name = name
+        assert isinstance(handler, AlertHandler)  # _is_ours has seen to it
+        return handler
 
-def _build(configurator: Any, name: str) -> AlertHandler:
-    arguments = configurator.config["handlers"][name]
-    for part, build in (("formatter", configurator.configure_formatter), ("filters", configurator.configure_filter)):
-        names = arguments.get(part) or []
-        section = configurator.config.get(part if part.endswith("s") else f"{part}s") or {}
-        for wanted in [names] if isinstance(names, str) else names:
-            if isinstance(section.get(wanted), Mapping):
-                section[wanted] = build(section[wanted])
-    handler = configurator.configure_handler(arguments)
-    handler.name = name
-    assert isinstance(handler, AlertHandler)  # _is_ours has seen to it
-    return handler
+    def _build_parts(self, entry: Any) -> None:
+        formatter, filters = entry.get("formatter"), entry.get("filters") or []
+        if not isinstance(filters, (list, tuple)):
+            raise ValueError("filters is not a list")
+        if formatter:
+            self._build_part("formatter", formatter, self._configurator.configure_formatter)
+        for wanted in filters:
+            if isinstance(wanted, str):  # in Python it may be a filter itself
+                self._build_part("filter", wanted, self._configurator.configure_filter)
+
+    def _build_part(self, part: str, name: str, build: Any) -> None:
+        section = self._section(f"{part}s")
+        if name not in section:
+            raise ValueError(f"its {part} {name} is not among the {part}s of {self._source}")
+        if (part, name) in self._built:
+            return
+        if not isinstance(section[name], Mapping):
+            raise ValueError(f"its {part} {name} is not a mapping")
+        try:
+            section[name] = build(section[name])
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"its {part} {name} can't be made: {_said(error)}") from None
+        self._built.add((part, name))
+
+    def _where(self, name: str) -> str:
+        return f"{self._source}, handler {name}"

@@ -1,243 +1,228 @@
-"""What `alertlog outbox` does: look into an outbox, send what waits, remove what nobody wants any more."""
+"""An outbox as a command of the operator's sees it: whose it is, and what can be changed in it by hand."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from alertlog import journal
 from alertlog.database import Database
-from alertlog.errors import Category
+from alertlog.errors import ConfigError, OutboxError
 from alertlog.handler import AlertHandler
-from alertlog.intake import Intake
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
-from alertlog.policy import Pace
-from alertlog.rounds import Rounds
+from alertlog.place import outbox_path, variable
+from alertlog.unread import unread
 from alertlog.works import Works
 
-LOOK_AGAIN = 0.25
-"""Seconds between two looks at what a running process does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of `outbox list`.
-
-    Attributes:
-        id: the letter's number, for `show` and `purge`; None for an incident.
-        state: `waiting`, `aside` or `open`.
-        count: alerts that nobody was told of yet.
-        due: when it is tried next, Unix time in seconds; None for what is set aside.
-    """
-
-    service: str
-    handler: str
-    id: int | None
-    state: str
-    kind: str
-    count: int
-    attempts: int
-    due: float | None
-    summary: str
-    error: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def line(self) -> str:
-        when = "" if self.due is None else datetime.fromtimestamp(self.due, UTC).strftime("due %Y-%m-%d %H:%M:%SZ")
-        tried = f"{self.attempts} attempts: {self.error}" if self.error else ""
-        number = "-" if self.id is None else str(self.id)
-        parts = (
-            f"{number:>4}",
-            self.state,
-            self.service,
-            self.handler,
-            f"{self.count} alerts",
-            self.kind,
-            self.summary,
-        )
-        return "  ".join(part for part in (*parts, when, tried) if part)
+if TYPE_CHECKING:
+    from alertlog.letter import Wording
+    from alertlog.planning import Post
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `outbox purge` did."""
+    """What was removed for good: letters, and alerts that nobody was told of."""
 
-    letters: int
-    alerts: int
+    letters: int = 0
+    alerts: int = 0
+
+    def __add__(self, other: Removed) -> Removed:
+        return Removed(self.letters + other.letters, self.alerts + other.alerts)
 
 
 @dataclass(frozen=True, slots=True)
-class Flushed:
-    """What `outbox flush` came to; `category` is None if nothing waits any more."""
+class Muting:
+    """A mute that was set: until when, Unix time in seconds, and for whom."""
 
-    category: Category | None
-    message: str
-
-
-def entries(place: Path) -> list[Entry]:
-    """Return what is in an outbox, of all its owners; nothing where there is none.
-
-    Raises:
-        OutboxError: it can't be read.
-    """
-    found: list[Entry] = []
-    for outbox, owner in _parts(place):
-        found += [_letter(owner, waiting) for waiting in outbox.letters.all()]
-        found += [
-            Entry(
-                owner.service, owner.handler, None, "open", incident.kind, incident.untold, 0, None,
-                incident.alert.summary, "",
-            )
-            for incident in outbox.incidents.all()
-        ]  # fmt: skip
-    return found
+    until: float
+    owners: tuple[Owner, ...]
 
 
-def _letter(owner: Owner, waiting: Waiting) -> Entry:
-    first = waiting.draft.incidents[0].alert
-    return Entry(
-        owner.service,
-        owner.handler,
-        waiting.id,
-        "aside" if waiting.aside else "waiting",
-        waiting.draft.reason if len(waiting.draft.incidents) > 1 else first.kind,
-        0 if waiting.told else waiting.draft.count,
-        waiting.attempts,
-        None if waiting.aside else waiting.due,
-        first.summary,
-        waiting.error,
-    )
-
-
-def content(handler: AlertHandler, letter: int) -> str | None:
-    """Return a letter as the mail that would be sent today, None if there is none of that number.
+def desks(handlers: Iterable[AlertHandler]) -> list[Desk]:
+    """Return one for each outbox file that a deployment's handlers use.
 
     Raises:
-        OutboxError: the outbox can't be read.
-        ConfigError: there is no sender and no recipient to write it for.
+        ConfigError: there is no place for an outbox, or a service's name can't be read.
     """
-    from alertlog.letter import compose
-
-    works = handler.works
-    for outbox, _owner in _parts(works.place):
-        for waiting in outbox.letters.all():
-            if waiting.id == letter:
-                post = works.post()
-                settings = post.read_settings()
-                mail = compose(waiting.draft, post.wording(), settings.sender, settings.recipients)
-                return mail.content.decode("ascii").replace("\r\n", "\n")
-    return None
+    places: dict[Path, list[Works]] = {}
+    for handler in handlers:
+        works = handler.works
+        places.setdefault(outbox_path(works.arguments.outbox, os.environ), []).append(works)
+    return [Desk(place, works) for place, works in places.items()]
 
 
-def purge(place: Path, numbers: Collection[int], *, aside: bool, everything: bool) -> Removed:
-    """Remove letters for good: those of these numbers, those set aside, or all, then with the incidents as well.
+class Desk:
+    """One outbox file, and those of a deployment's handlers that use it.
 
-    Raises:
-        OutboxError: the outbox can't be changed now.
+    What is changed here is changed for each owner in the file that fits the configuration: of the service that a
+    handler or ALERTLOG_SERVICE names or, where neither does, of any service. A service that is named after its main
+    program has another name here, where the command is the main program; and a handler that has a name in the
+    program may have none here.
+
+    All methods raise OutboxError where the file can't be used.
+
+    Attributes:
+        place: the outbox's file.
     """
-    letters = alerts = 0
-    for outbox, _owner in _parts(place):
-        for waiting in outbox.letters.all():
-            if everything or waiting.id in numbers or (aside and waiting.aside):
-                outbox.purge(waiting)
-                letters += 1
-                alerts += 0 if waiting.told else waiting.draft.count
-        if everything:
-            incidents = outbox.incidents.all()
-            outbox.remove(incidents)
-            alerts += sum(incident.untold for incident in incidents)
-    return Removed(letters, alerts)
+
+    def __init__(self, place: Path, works: Sequence[Works]) -> None:
+        self.place = place
+        self._works = tuple(works)
+        self._services = [_service(one) for one in works]
+
+    # Whose it is
+
+    def owners(self) -> list[Owner]:
+        """Return all owners that have something here, by name: in the outbox, or in a journal that is not read yet."""
+        found = {*self.registered(), *journal.owners(self.place), *self._unregistered()}
+        return sorted(found, key=astuple)
+
+    def registered(self) -> list[Owner]:
+        """Return the owners that the outbox knows; opening it for one of these adds nothing to it."""
+        if not _is_there(self.place):
+            return []
+        database = Database(self.place)
+        try:
+            return [Owner(*names) for names in database.rows("SELECT service, handler FROM owner ORDER BY id")]
+        finally:
+            database.close()
+
+    def _unregistered(self) -> list[Owner]:
+        """Return the owners that only the configuration knows, and that have a journal which does not name them."""
+        return [works.owner for works in self._works if journal.journal_paths(self.place, works.owner.key)]
+
+    def own(self) -> list[Owner]:
+        """Return the owners that fit the configuration."""
+        return [owner for owner in self.owners() if self._serving(owner)]
+
+    def others(self) -> list[Owner]:
+        """Return the owners that the configuration leaves alone."""
+        return [owner for owner in self.owners() if not self._serving(owner)]
+
+    def _serving(self, owner: Owner) -> Works | None:
+        """Return what stands behind the handler that does this owner's work; None if it is another service's."""
+        fitting = [
+            works for works, service in zip(self._works, self._services, strict=True) if service in ("", owner.service)
+        ]
+        return next((works for works in fitting if owner.handler in _names(works)), fitting[0] if fitting else None)
+
+    def works(self, owner: Owner) -> Works:
+        """Return what stands behind the handler whose settings hold for this owner, as far as one can tell."""
+        return self._serving(owner) or self._works[0]
+
+    def post(self, owner: Owner) -> Post:
+        """Return how that handler writes, in this owner's name."""
+        post = self.works(owner).post()
+
+        def wording() -> Wording:
+            return replace(post.wording(), service=owner.service)
+
+        return replace(post, wording=wording)
+
+    def part(self, owner: Owner) -> Outbox:
+        """Open an owner's part of the outbox, to be closed; one that is not registered is registered by that."""
+        return Outbox(owner, self.post(owner).pace, self.place)
+
+    # By hand
+
+    def hurry(self) -> None:
+        """Make all that waits due now, and open the gates. Registers nobody."""
+        for owner in filter(self._serving, self.registered()):
+            with self.part(owner) as outbox:
+                outbox.hurry()
+
+    def mute(self, target: str, seconds: float, reason: str) -> Muting:
+        """Silence a kind or a fingerprint from now on; also for an owner that has not had an alert yet.
+
+        Raises:
+            ConfigError: no owner is there, and the configuration names none.
+        """
+        owners = self.own()
+        served = [self._serving(owner) for owner in owners]
+        for works, service in zip(self._works, self._services, strict=True):
+            if service and works not in served:
+                owners.append(works.owner)
+        if not owners:
+            problem = "is not set, and nothing is in the outbox yet that would say which service it is"
+            raise ConfigError({"ALERTLOG_SERVICE": problem})
+        now = self._works[0].clock.wall()
+        reason = self._works[0].redactor.text(reason)
+        for owner in owners:
+            with self.part(owner) as outbox:
+                outbox.mutes.add(target, now, now + seconds, reason)
+        return Muting(now + seconds, tuple(owners))
+
+    def unmute(self, target: str) -> bool:
+        """End a mute now; what it held back is due. Return whether there was one."""
+        now = self._works[0].clock.wall()
+        ended = [self._unmute(owner, target, now) for owner in self.registered() if self._serving(owner)]
+        return any(ended)
+
+    def _unmute(self, owner: Owner, target: str, now: float) -> bool:
+        with self.part(owner) as outbox:
+            held = any(mute.target == target for mute in outbox.mutes.in_force(now))
+            outbox.mutes.remove(target, now)
+        return held
+
+    def purge(self, numbers: Collection[int]) -> Removed:
+        """Remove the letters of these numbers for good, whosever they are."""
+        removed = Removed()
+        for owner in self.registered():
+            with self.part(owner) as outbox:
+                removed += _purge(outbox, [letter for letter in outbox.letters.all() if letter.id in numbers])
+        return removed
+
+    def purge_aside(self) -> Removed:
+        """Remove the letters that were set aside."""
+        removed = Removed()
+        for owner in filter(self._serving, self.registered()):
+            with self.part(owner) as outbox:
+                removed += _purge(outbox, [letter for letter in outbox.letters.all() if letter.aside])
+        return removed
+
+    def purge_all(self) -> Removed:
+        """Remove all letters, all incidents, and what waits in journals to be read."""
+        removed = Removed()
+        for owner in self.own():
+            with self.part(owner) as outbox:
+                removed += _purge(outbox, outbox.letters.all())
+                incidents = outbox.incidents.all()
+                outbox.remove(incidents)
+                left = unread(self.place, owner, outbox.journals.read_to())
+                outbox.journals.note(left.read_to)
+                removed += Removed(0, left.alerts + sum(incident.untold for incident in incidents))
+        return removed
 
 
-def hurry(handler: AlertHandler) -> None:
-    """Make all that waits for a handler due now, and open its gate.
-
-    Raises:
-        OutboxError: the outbox can't be changed now.
-    """
-    for outbox, owner in _parts(handler.works.place):
-        if _meant(handler, owner):
-            outbox.hurry()
+def _purge(outbox: Outbox, letters: Iterable[Waiting]) -> Removed:
+    removed = Removed()
+    for letter in letters:
+        outbox.purge(letter)
+        removed += Removed(1, 0 if letter.told else letter.draft.count)
+    return removed
 
 
-def flush(handler: AlertHandler, timeout: float) -> Flushed:
-    """Send what is due of a handler; if a running process owns the outbox, wait for that to do it.
-
-    Args:
-        timeout: seconds to go on for.
-
-    Raises:
-        OutboxError: the outbox can't be changed now.
-    """
-    works = handler.works
-    if works.place is None or works.intake.nothing_there():
-        return Flushed(None, "nothing waits")
-    until = works.clock.monotonic() + timeout
-    owners = {owner: None for _outbox, owner in _parts(works.place) if _meant(handler, owner)} | {works.owner: None}
-    results = [_flush_owner(works, works.place, owner, until) for owner in owners]
-    return next((result for result in results if result.category), results[-1])
+def _service(works: Works) -> str:
+    """Return the service that the configuration names, "" if it is to be the main program's name."""
+    given = (works.arguments.service or "").strip()
+    return given or variable("ALERTLOG_SERVICE", os.environ).strip()
 
 
-def _meant(handler: AlertHandler, owner: Owner) -> bool:
-    """A service that is named after its main program has another name here, where this command is the program."""
-    given = handler.works.arguments.service
-    return owner.handler == handler.works.owner.handler and given in (None, owner.service)
+def _names(works: Works) -> tuple[str, str]:
+    """Return what the handler is called here, and where its configuration has no name for it."""
+    return works.owner.handler, f"alerts {works.arguments.env_prefix}"
 
 
-def _flush_owner(works: Works, place: Path, owner: Owner, until: float) -> Flushed:
-    intake = Intake(place, owner.key, works.clock, lambda _alert, _error: None)
-    rounds = Rounds(place, owner, works.post(), intake, works.reporter, works.clock)
-    before: set[tuple[str, int]] = set()
+def _is_there(place: Path) -> bool:
+    """Raises OutboxError where nobody can tell: a folder that is not ours to look into may hold anything."""
     try:
-        with _open(place, owner) as outbox:
-            while works.clock.monotonic() < until:
-                rounds.once(leaving=False)
-                due = _due(outbox, works.clock.wall())
-                if not due or (rounds.owns and due == before):
-                    break
-                before = due
-                if not rounds.owns:
-                    time.sleep(LOOK_AGAIN)
-            return _result(outbox)
-    finally:
-        rounds.release()
-
-
-def _due(outbox: Outbox, now: float) -> set[tuple[str, int]]:
-    letters = {("letter", waiting.id) for waiting in outbox.letters.due(now)}
-    return letters | {("incident", incident.id) for incident in outbox.incidents.due(now) if incident.untold}
-
-
-def _result(outbox: Outbox) -> Flushed:
-    waiting = [letter for letter in outbox.letters.all() if not letter.aside]
-    gate = outbox.gate()
-    if not waiting and not gate.failures:
-        return Flushed(None, "nothing waits any more")
-    error = gate.error or next((letter.error for letter in waiting if letter.error), "see the events above")
-    category: Category = "refused" if gate.category == "refused" else "temporary"
-    return Flushed(category, f"{len(waiting)} letters still wait: {error}")
-
-
-def _parts(place: Path | None) -> Iterator[tuple[Outbox, Owner]]:
-    """Yield an outbox file's part of each owner; nothing where there is no file."""
-    if place is None or not place.exists():
-        return
-    database = Database(place)
-    try:
-        owners = [Owner(service, handler) for service, handler in database.rows("SELECT service, handler FROM owner")]
-    finally:
-        database.close()
-    for owner in owners:
-        with _open(place, owner) as outbox:
-            yield outbox, owner
-
-
-def _open(place: Path, owner: Owner) -> closing[Outbox]:
-    return closing(Outbox(owner, Pace(), place))
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise OutboxError(f"{place}: {error.strerror}") from error
+    return True

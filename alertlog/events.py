@@ -12,6 +12,7 @@ import math
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,9 @@ FIELDS = (
 )  # fmt: skip
 """What an event may tell beside its message; none of them is an attribute that every LogRecord has."""
 
+TURN = 1.0
+"""Seconds that an event waits for the one before it to be written."""
+
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -91,6 +95,7 @@ class Reporter:
         self._stream = stream
         # Taken now: logging.getLogger() waits for a lock that someone who waits for us may hold.
         self._logger = logging.getLogger(LOGGER)
+        self._turns: dict[int, Any] = {}  # by process id: a fork must not inherit a lock that is held
         self._bypassing: list[int] = []  # process ids: a fork must not inherit another thread's bypass
 
     def report(self, event: str, message: str, *, level: int | None = None, **fields: object) -> None:
@@ -152,13 +157,23 @@ class Reporter:
             self._print(_line(record))
 
     def _print(self, line: str) -> None:
-        """Write a line in one go, under no handler's lock; a stream that is broken or gone is no matter."""
+        """Write a line in one go, under no handler's lock; a stream that is broken or gone is no matter.
+
+        One thread after the other: an unbuffered stderr has no lock of its own, and a pipe that is full takes the lines
+        of several threads in turns, 4,096 bytes at a time (POSIX write: PIPE_BUF). A thread that stopped in the middle,
+        as the courier's at the interpreter's end, is not waited for.
+        """
         stream = self._stream or sys.stderr
+        turn = self._turns.setdefault(os.getpid(), threading.RLock())
+        mine = turn.acquire(timeout=TURN)
         try:
             stream.write(line)
             stream.flush()
         except Exception:  # there is nowhere left to say so
             return
+        finally:
+            if mine:
+                turn.release()
 
     def _plain(self, value: object, around: tuple[int, ...]) -> Any:
         """Return the value as JSON can show it (RFC 8259: no NaN, no circles), its texts without secrets."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from alertlog import telemetry
 from alertlog.alert import Alert, Incident
+from alertlog.frames import innermost
 from alertlog.headers import squeezed, visible
 from alertlog.view import Section
 from alertlog.words import Words
@@ -44,6 +46,16 @@ class Evidence:
     service: str
     words: Words
 
+    def frame(self) -> str:
+        """Return where the exception was raised, with the line of code, or "": what one looks at first."""
+        alert = self.incident.alert
+        found = None if alert.text else innermost(alert.traceback, alert.exception)
+        if found is None:
+            return ""
+        code = squeezed(found.code, TITLE_LIMIT)
+        place = f"{found.path}:{found.line} ({found.function})"
+        return squeezed(place, TITLE_LIMIT) + (f"\n    {code}" if code else "")
+
     def sections(self) -> Iterator[Section]:
         alert = self.incident.alert
         problem = self._shown(alert.problem, VALUE_LIMIT)
@@ -52,12 +64,13 @@ class Evidence:
             yield from self._unless_empty("Message", self._shown(body_of(alert), TEXT_LIMIT))
         samples = self.incident.samples
         yield from self._samples("Resolved", [sample for sample in samples if sample.resolved])
-        if alert.extras:
-            yield Section(self.words.say("Details"), rows=tuple(self._extras(alert)))
+        if details := tuple(self._extras(alert)):
+            yield Section(self.words.say("Details"), rows=details)
         yield Section(self.words.say("Where and when"), rows=(*self._places(), *self._times()))
         if not alert.text:
             yield from self._unless_empty("Traceback", self._shown(alert.traceback.rstrip(), TEXT_LIMIT))
-        yield from self._unless_empty("Before it", "\n".join(self._before(alert)))
+        if before := "\n".join(self._before(alert)):
+            yield Section(self.words.say("Before it"), entries=before)
         yield from self._samples("Also seen in this incident", [sample for sample in samples if not sample.resolved])
 
     def _unless_empty(self, title: str, text: str) -> Iterator[Section]:
@@ -77,9 +90,10 @@ class Evidence:
             yield Section(self.words.say(title), (self.words.moment(sample.created),), text=text)
 
     def _extras(self, alert: Alert) -> Iterator[tuple[str, str]]:
-        for name, value in alert.extras[:EXTRAS_LIMIT]:
+        extras = [extra for extra in alert.extras if not telemetry.told_elsewhere(*extra, self.service)]
+        for name, value in extras[:EXTRAS_LIMIT]:
             yield squeezed(name, NAME_LIMIT), self._shown(value, VALUE_LIMIT)
-        left_out = len(alert.extras) - EXTRAS_LIMIT
+        left_out = len(extras) - EXTRAS_LIMIT
         if left_out > 0:
             note = self.words.plural("{n} further extra left out", "{n} further extras left out", left_out)
             yield "...", note
@@ -97,9 +111,19 @@ class Evidence:
             (say("Process"), process),
             (say("Thread"), alert.thread),
             (say("Task"), alert.task),
+            *self._traced(),
         ):
             if value:
                 yield label, squeezed(value, VALUE_LIMIT)
+
+    def _traced(self) -> Iterator[tuple[str, str]]:
+        extras, say = dict(self.incident.alert.extras), self.words.say
+        trace, span = telemetry.identifiers(extras)
+        yield (
+            say("Trace"),
+            say("{trace} (not sampled)", trace=trace) if trace and telemetry.unsampled(extras) else trace,
+        )
+        yield say("Span"), span
 
     def _times(self) -> Iterator[tuple[str, str]]:
         incident, words = self.incident, self.words

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 from weakref import WeakSet
 
@@ -45,6 +46,37 @@ os.register_at_fork(
     after_in_parent=_each(lambda participant: participant.after_fork()),
     after_in_child=_each(lambda participant: participant.after_fork_in_child()),
 )
+
+
+class UnitLock:
+    """A lock around short units of work, one after the other, that lets a fork in before the next unit.
+
+    A plain lock would, as a rule, go back to the thread that has just released it, before one that waits has woken up.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next = threading.Lock()  # held while waiting for the other one
+
+    def __enter__(self) -> None:
+        with self._next:
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for the end of the unit under way, at most so many seconds; return whether it came."""
+        until = monotonic() + timeout
+        if not self._next.acquire(timeout=timeout):
+            return False
+        try:
+            return self._lock.acquire(timeout=max(0.0, until - monotonic()))
+        finally:
+            self._next.release()
+
+    def release(self) -> None:
+        self._lock.release()
 
 
 class ForkLock:

@@ -89,6 +89,25 @@ CATALOGUE = {
         "Plusieurs incidents étaient à signaler en même temps ; ce courriel les réunit, le pire d'abord."
     ),
     "An operator asked for this mail.": "Un opérateur a demandé ce courriel.",
+    "Delayed by {duration}.": "Retard : {duration}.",
+    "Delayed by {duration}: it was muted.": "Retard : {duration} ; il était en sourdine.",
+    "Delayed by {duration}: mail failed, its ration was used up, or no process was there to send it.": (
+        "Retard : {duration} ; l'envoi échouait, la ration était épuisée ou aucun processus n'était là."
+    ),
+    "The first alert that it tells came {duration} before it.": (
+        "La première alerte dont il parle est plus ancienne de {duration}."
+    ),
+    "{n} secret was taken out of what this mail shows.": "{n} secret a été retiré de ce que montre ce courriel.",
+    "{n} secrets were taken out of what this mail shows.": "{n} secrets ont été retirés de ce que montre ce courriel.",
+    "To have no mail about it for two hours:": "Pour ne plus recevoir de courriel à son sujet pendant deux heures :",
+    "To have no mail about one of them for two hours:": (
+        "Pour ne plus recevoir de courriel au sujet de l'un d'eux pendant deux heures :"
+    ),
+    "being repaired": "en réparation",
+    "Trace": "Trace",
+    "Span": "Span",
+    "{trace} (not sampled)": "{trace} (non échantillonnée)",
     "Fingerprint: {fingerprint}": "Empreinte : {fingerprint}",
     "Sent by alertlog for {where}": "Envoyé par alertlog pour {where}",
+    "Sent by alertlog for {where}, handler {handler}": "Envoyé par alertlog pour {where}, gestionnaire {handler}",
 }

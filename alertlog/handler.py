@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
-from typing import Any
+from typing import Any, Never
 from weakref import ref
 
+from alertlog import checks
 from alertlog.alert import Alert
-from alertlog.arguments import Arguments, callable_of, language_of, recipients_of, refuse_credentials, server_of
-from alertlog.capture import fingerprint, snapshot, stub
-from alertlog.context import Trails
+from alertlog.arguments import (
+    Arguments,
+    language_of,
+    level_of,
+    outbox_of,
+    prefix_of,
+    recipients_of,
+    refuse_credentials,
+    refuse_unknown,
+    secure_of,
+    server_of,
+)
+from alertlog.capture import fingerprint, snapshot
+from alertlog.ending import let_end
 from alertlog.events import LOGGER
-from alertlog.forks import ForkLock
-from alertlog.leaving import Waited, raised_by_signal
-from alertlog.smtp_view import SettingsView
+from alertlog.lifetime import Lifetime
+from alertlog.shaping import shaped
 from alertlog.works import Works
 
-INTERRUPTING_LIMIT = 100
-"""Records that one call takes beside those that wait; a formatter that logs at each turn would never let it end."""
 
-
-class _Here(threading.local):
-    """Whether this thread is at work on the intake."""
-
-    busy = False
-
-
-class AlertHandler(SettingsView):
+class AlertHandler(Lifetime):
     """Turns alert-level records into mail, through a durable outbox.
 
     All arguments are optional; SMTP settings come from the environment. The arguments of
@@ -44,8 +43,8 @@ class AlertHandler(SettingsView):
         toaddrs: one recipient or several.
         subject: template of the Subject header; `{name}` stands for an extra or one of the record's own values.
         credentials: refused with ValueError: secrets come from the environment only.
-        secure: () for STARTTLS, (key file, certificate file) to show a client certificate as well.
-        timeout: seconds of wall time for one whole delivery attempt.
+        secure: () for STARTTLS, (key file, certificate file) to show a client certificate as well, or (file of both,).
+        timeout: seconds of wall time for one whole delivery attempt; 300 at most.
         alert_level: records at this level and above are mailed; by default the handler's own level if that is WARNING
             or above, else CRITICAL. A record with `extra={"alert": kind}` is mailed at any level.
         service: who writes; by default ALERTLOG_SERVICE, else the main program's name.
@@ -96,54 +95,46 @@ class AlertHandler(SettingsView):
         outbox_incidents: int = 1_000,
         outbox_bytes: int = 64 * 1024 * 1024,
         fingerprint: Callable[[logging.LogRecord], str] | str | None = None,
+        **unknown: Never,
     ) -> None:
+        env_prefix = prefix_of(env_prefix)
         refuse_credentials(credentials, env_prefix)
+        refuse_unknown(unknown, env_prefix)
         host, port = server_of(mailhost)
-        self._arguments = Arguments(
+        arguments = Arguments(
             host=host,
             port=port,
-            sender=fromaddr or "",
+            sender=checks.text("fromaddr", fromaddr) or "",
             recipients=recipients_of(toaddrs),
-            secure=None if secure is None else tuple(secure),
+            secure=secure_of(secure),
             timeout=timeout,
-            subject=subject or "",
-            subjects=dict(subjects or {}),
-            alert_level=None if alert_level is None else logging._checkLevel(alert_level),  # type: ignore[attr-defined]
-            service=service,
+            subject=checks.text("subject", subject) or "",
+            subjects=checks.table("subjects", subjects),
+            alert_level=level_of(alert_level),
+            service=checks.text("service", service),
             context_lines=context_lines,
             repeat_after=repeat_after,
             quiet_after=quiet_after,
             mails_per_hour=mails_per_hour,
             shutdown_timeout=shutdown_timeout,
-            outbox=None if outbox is None else os.fspath(outbox),
+            outbox=outbox_of(outbox),
             env_prefix=env_prefix,
             language=language_of(language),
             outbox_incidents=outbox_incidents,
             outbox_bytes=outbox_bytes,
-            fingerprint=callable_of("fingerprint", fingerprint),
+            fingerprint=checks.function("fingerprint", fingerprint),
         )
-        logging.Handler.__init__(self)  # not SMTPHandler's, which sets what are properties here
-        self._works: Works | None = None
-        self._beginning = ForkLock()
-        self._here = _Here()
-        self._interrupting: deque[tuple[int, logging.LogRecord]] = deque()
-        self._waited = Waited()
-        self._left = False
+        super().__init__(arguments)
         self._overridden = type(self).filter is not logging.Handler.filter or type(self).emit is not AlertHandler.emit
-        self._trails = Trails(context_lines, monotonic)
         # Whatever the handler's own level is or becomes, `alert_level` is no lower.
         self._context_below = min(logging.WARNING, self.alert_level)
-
-    def createLock(self) -> None:
-        """Have no lock: `logging.shutdown` and `dictConfig` would hold it while `close()` waits."""
-        self.lock = None
 
     # What logging calls
 
     def getSubject(self, record: logging.LogRecord) -> str:
         """Return the Subject header for a record. An override runs on the thread that logs, on a copy of the record."""
         works = self._begin()
-        return works.subject_of(snapshot(record, fingerprint(record), works.redactor, host=works.host))
+        return works.subject_of(snapshot(record, self._fingerprint(record), works.redactor, host=works.host))
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit; a filter that raises lets the record through."""
@@ -152,9 +143,11 @@ class AlertHandler(SettingsView):
             return True
         try:
             passed: Any = self.filter(record)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             self._report(record, f"a filter raised {type(error).__name__}, the record is let through")
-            passed = True
+            self.emit(record)
+            let_end(error)
+            return True
         if isinstance(passed, logging.LogRecord):  # a filter may return another record (Python 3.12)
             record = passed
         if passed:
@@ -183,11 +176,11 @@ class AlertHandler(SettingsView):
         ):
             return
         if self._here.busy:  # a signal handler or a __del__ came in between
-            self._interrupting.append((os.getpid(), record))
+            self._interrupting.add(record)
             return
         self._work(record)
-        if self._interrupting:
-            self._take_interrupting()
+        if self._interrupting.waiting:
+            self._interrupting.take(self._work)
 
     def _work(self, record: logging.LogRecord) -> None:
         here = self._here
@@ -210,15 +203,18 @@ class AlertHandler(SettingsView):
 
     def _take_alert(self, works: Works, record: logging.LogRecord) -> str | None:
         """Return what the record says, if it had to be asked."""
-        trouble = fingerprint(record)
+        try:
+            trouble = self._fingerprint(record)
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            works.accept_interrupted(record, fingerprint(record), interruption)
+            raise
         over = getattr(record, "resolved", None) is True
         if not over and works.intake.repeat(trouble, record.levelno, record.created):
             return None
         try:
-            alert = self._snapshot(works, record, trouble)
-        except (KeyboardInterrupt, SystemExit) as interruption:  # of the program, while a method of the user's ran
-            problem = f"{type(interruption).__name__} came in between"
-            works.accept(snapshot(record, trouble, works.redactor, host=works.host, problem=problem))
+            alert = self._shaped(works, record, trouble)
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            works.accept_interrupted(record, trouble, interruption)
             raise
         works.accept(alert)
         return f"{alert.message}\n{alert.exception}" if alert.exception else alert.message
@@ -235,104 +231,18 @@ class AlertHandler(SettingsView):
             self.handleError(record)
             return
         try:
-            alert = stub(record, fingerprint(record), error, works.redactor)
-            works.accept(alert)
-            self._trails.add(record, alert.message)
+            self._trails.add(record, works.accept_broken(record, error))
             works.report_capture(record, f"{type(error).__name__}: {error}")
         except Exception:  # at the very end of the stack not even this works: later, from further up
-            self._interrupting.append((os.getpid(), record))
-
-    def _take_interrupting(self) -> None:
-        """Take the records that came while a thread was at work on one; in a forked child they are the parent's."""
-        for _ in range(len(self._interrupting) + INTERRUPTING_LIMIT):  # one collection can finalize hundreds
-            try:
-                process, record = self._interrupting.popleft()
-            except IndexError:  # that was the last one, or another thread was faster
-                break
-            if process == os.getpid():
-                self._work(record)
-
-    @property
-    def alert_level(self) -> int:
-        """The level from which on records are mailed."""
-        given = self._arguments.alert_level
-        if given is not None:
-            return given
-        return self.level if self.level >= logging.WARNING else logging.CRITICAL
+            self._interrupting.add(record)
 
     def alert_of(self, record: logging.LogRecord) -> Alert:
         """Return what this handler would mail of a record, whatever its level."""
-        return self._snapshot(self.works, record, fingerprint(record))
+        works = self.works
+        return self._shaped(works, record, self._fingerprint(record))
 
-    def _snapshot(self, works: Works, record: logging.LogRecord, trouble: str) -> Alert:
-        problems: list[str] = []
+    def _shaped(self, works: Works, record: logging.LogRecord, trouble: str) -> Alert:
         own_format = self.formatter is not None or type(self).format is not logging.Handler.format
         own_subject = type(self).getSubject is not AlertHandler.getSubject
-        text = self._own(works, self.format, record, problems) if own_format else ""
-        subject = self._own(works, self.getSubject, record, problems) if own_subject else ""
-        return snapshot(
-            record,
-            trouble,
-            works.redactor,
-            host=works.host,
-            text=text,
-            subject=subject,
-            problem="; ".join(problems),
-            context=self._trails.before(works.redactor),
-        )
-
-    def _own(self, works: Works, method: Any, record: logging.LogRecord, problems: list[str]) -> str:
-        """Call the user's own method on a copy: formatters leave `message` and `exc_text` on the record."""
-        try:
-            return str(method(copy.copy(record)))
-        except (Exception, SystemExit) as error:
-            if isinstance(error, SystemExit) and raised_by_signal(error):
-                raise
-            problems.append(f"{method.__name__}() raised {type(error).__name__}")
-            works.report_capture(record, problems[-1])
-            return ""
-
-    def flush(self) -> None:
-        """Deliver what is due: wait for one attempt, at most `shutdown_timeout` seconds."""
-        self._round(leaving=False)
-
-    def close(self) -> None:
-        """Write the counts, wait for one attempt at what is due, at most `shutdown_timeout` seconds, and go.
-
-        What is not sent then is in the outbox for the next process. A record after `close()` opens everything again.
-        """
-        self._round(leaving=True)
-        self._trails.forget()
-        super().close()
-
-    def _round(self, *, leaving: bool) -> None:
-        works = self._works
-        if works is None:
-            self._left = leaving
-            return
-        works.intake.write_counts()
-        if not self._here.busy:
-            self._take_interrupting()
-        before = self._waited.lately() if leaving else 0.0
-        started = monotonic()
-        works.round(leaving=leaving, timeout=max(0.0, works.shutdown_timeout - before))
-        self._waited = Waited(monotonic() - started, monotonic())
-
-    @property
-    def works(self) -> Works:
-        """What stands behind this handler in this process; for commands and tests."""
-        return self._works or self._begin()
-
-    def _begin(self) -> Works:
-        """Read where alerts are kept and under whose name: at the first record, when logging is set up for good."""
-        here = self._here
-        before, here.busy = here.busy, True  # a signal that logs meanwhile must not come back here for the lock
-        try:
-            with self._beginning:
-                if self._works is None:
-                    self._works = Works(self._arguments, self.name)
-                    if self._left:  # logging has shut down already, and nobody may come back for counts
-                        self._works.intake.count_no_more()
-                return self._works
-        finally:
-            here.busy = before
+        own = (self.format if own_format else None, self.getSubject if own_subject else None)
+        return shaped(works, record, trouble, own, self._here, self._trails.before(works.redactor))

@@ -66,6 +66,15 @@ class Incidents:
     def all(self) -> list[Incident]:
         return self._select("open IN (0, 1)", limit=-1)
 
+    def unspoken(self) -> list[Incident]:
+        """Return those which no unsent letter speaks of."""
+        return self._select("letter IS NULL", limit=-1)
+
+    def spoken_of(self) -> dict[int, int]:
+        """Return, by the number of the unsent letter that speaks of them, how many of their alerts are untold."""
+        counts = "SELECT letter, sum(count - accounted) FROM incident WHERE owner = ? AND letter IS NOT NULL"
+        return dict(self._database.rows(f"{counts} GROUP BY letter", (self._owner,)))
+
     def add(self, tally: Tally, now: float, *, folded: bool = False) -> Incident:
         """A test stays out of the way of what comes after it."""
         alert = tally.alert
@@ -177,9 +186,9 @@ class Incidents:
 
     def give_up(self, letter: Waiting) -> None:
         """The letter will never be sent: its alerts are lost and accounted for, and nobody was told of them."""
-        self._let_go(letter, "thread = CASE mails WHEN 0 THEN '' ELSE thread END")
+        self._let_go(letter, "thread = CASE thread WHEN :own THEN '' ELSE thread END", own=letter.draft.message_id)
 
-    def _let_go(self, letter: Waiting, change: str, **values: float) -> None:
+    def _let_go(self, letter: Waiting, change: str, **values: object) -> None:
         # Of a letter that came from another outbox, the numbers are those of other incidents here.
         tied = {number for (number,) in self._database.rows("SELECT id FROM incident WHERE letter = ?", (letter.id,))}
         for incident in (incident for incident in letter.draft.incidents if incident.id in tied):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from alertlog import policy
 from alertlog.alert import Incident, Tally
-from alertlog.bounds import Bounds, fold
+from alertlog.bounds import Bounds, fold, is_folded
 from alertlog.database import Database
 from alertlog.incidents import SAMPLES, Incidents
 from alertlog.policy import Pace
@@ -41,7 +41,7 @@ class Ingest:
             elif tally.alert.resolved:
                 continue  # a program that says so at each good run wants no mail about it
             elif len(opened) < room or tally.alert.test:
-                opened.append(self._incidents.add(tally, now))
+                opened.append(self._incidents.add(tally, now, folded=is_folded(tally.alert)))
             else:
                 crowd.append(tally)
         return opened + self._fold(crowd, now)
@@ -86,15 +86,20 @@ class Ingest:
     def _fold(self, crowd: list[Tally], now: float) -> list[Incident]:
         opened = []
         for tally in fold(crowd):
-            known = self._open_incident(tally, now)
+            known = self._folded(tally, now)
             if known is None and self._incidents.number() >= self._bounds.incidents + self._bounds.margin:
                 (tally,) = fold([replace(tally, alert=tally.alert._replace(kind=""))])  # there are too many kinds, too
-                known = self._open_incident(tally, now)
+                known = self._folded(tally, now)
             if known is None:
                 opened.append(self._incidents.add(tally, now, folded=True))
             else:
                 self._incidents.count(known, tally, now, samples=0)
         return opened
+
+    def _folded(self, tally: Tally, now: float) -> Incident | None:
+        """Return the folded incident to count in: what is untold goes on though it is over, and takes no more room."""
+        known = self._incidents.open_with(tally.alert.fingerprint)
+        return known if known is not None and known.untold else self._open_incident(tally, now)
 
 
 class Journals:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from alertlog.alert import Alert, Tally
 from alertlog.clock import Clock
+from alertlog.crowd import Crowd, Overflow, popped
 from alertlog.errors import JournalError
 from alertlog.journal import Journal, journal_paths
-from alertlog.values import moment
+from alertlog.ownership import Owner
+from alertlog.repeats import Known
 
 IDLE = 1.0
 """Seconds between two times that the courier looks, and that the counts are written."""
@@ -30,33 +32,9 @@ JOURNAL_LIMIT = 1024 * 1024
 MARKS_LIMIT = 4_096
 """Repeats of one incident that may wait for the courier; the thread that brings more writes the count itself."""
 MEMORY_LIMIT = 10_000
-"""Alerts kept in memory where no journal can be written; each was printed whole in an event."""
+"""Alerts kept in memory where no journal can be written, each printed whole in an event; more are counted by kind."""
 
 Unwritable = Callable[[Alert, JournalError], None]
-
-
-class _Open:
-    """An incident as this process knows it: its last whole alert, and a mark for each repeat not yet written."""
-
-    __slots__ = ("alert", "first", "last", "marks", "until")
-
-    def __init__(self, alert: Alert, until: float) -> None:
-        self.alert = alert
-        self.until = until
-        self.marks: deque[None] = deque()
-        self.first = self.last = alert.created
-
-    def take_back(self) -> bool:
-        """Return whether there was a mark left to take back; otherwise somebody has accounted for them all."""
-        try:
-            self.marks.pop()
-        except IndexError:
-            return False
-        return True
-
-    def take_all(self) -> int:
-        """Return how many marks there are, and take them."""
-        return sum(1 for _ in range(len(self.marks)) if self.take_back())
 
 
 class Intake:
@@ -67,11 +45,12 @@ class Intake:
         retired: journals that couriers of other processes can't find any more.
         begun: the names of the latest journals.
         memory: what no journal could be written for.
+        crowd: how much there is to read, and what becomes of alerts that are too many.
         writer: the identifier of the thread that writes the counts while the courier delivers, whose own records are
             never alerts; 0 while there is none.
     """
 
-    def __init__(self, outbox: Path | None, key: str, clock: Clock, unwritable: Unwritable) -> None:
+    def __init__(self, outbox: Path | None, owner: Owner, clock: Clock, unwritable: Unwritable) -> None:
         """Opens nothing yet.
 
         Args:
@@ -79,7 +58,7 @@ class Intake:
             unwritable: called for each alert that only memory holds, before `add` returns.
         """
         self._outbox = outbox
-        self._key = key
+        self._owner = owner
         self._clock = clock
         self._unwritable = unwritable
         self.forget()
@@ -90,9 +69,11 @@ class Intake:
         self.journal: Journal | None = None
         self.retired: deque[Journal] = deque()
         self.begun: deque[str] = deque(maxlen=64)
-        self.memory: deque[Tally] = deque(maxlen=MEMORY_LIMIT)
-        self._open: dict[str, _Open] = {}
-        self._closed: deque[_Open] = deque()
+        self.memory: deque[Tally] = deque()
+        self.crowd = Crowd()
+        self._overflow = Overflow()
+        self._open: dict[str, Known] = {}
+        self._closed: deque[Known] = deque()
         self._counting = True
 
     def repeat(self, fingerprint: str, level: int, when: float) -> bool:
@@ -111,7 +92,14 @@ class Intake:
         return True
 
     def add(self, alert: Alert) -> None:
-        """Accept a whole alert: one write to the journal or, where that fails, memory."""
+        """Accept a whole alert: one write to the journal or, where that fails, memory.
+
+        Where too much is unread, alerts count as repeats of one that stands for their kind.
+        """
+        if self.crowd.presses(alert):
+            alert = self.crowd.folded(alert)
+            if alert.resolved or self.repeat(alert.fingerprint, alert.level, alert.created):
+                return
         if alert.resolved:
             self._forget_incident(alert.fingerprint)
         elif not alert.test:
@@ -127,13 +115,24 @@ class Intake:
 
     def write_memory(self) -> None:
         """Try again to write what only memory holds, for the courier of another process to read."""
-        while self.memory:
-            tally = self.memory.popleft()
+        while tallies := self.take_memory(1):
             try:
-                self._append(tally)
+                self._append(tallies[0])
             except JournalError:
-                self.memory.appendleft(tally)
+                self.put_back(tallies)
                 break
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is something that only memory holds."""
+        return bool(self.memory or self._overflow)
+
+    def take_memory(self, most: int) -> list[Tally]:
+        """Return the oldest of what only memory holds, and give it up; what was folded for want of room comes last."""
+        return popped(self.memory, most) or self._overflow.take(most)
+
+    def put_back(self, tallies: list[Tally]) -> None:
+        self.memory.extendleft(reversed(tallies))
 
     def retire(self) -> None:
         """Have done with this journal: once no thread appends to it any more, it is as a dead process's.
@@ -152,10 +151,13 @@ class Intake:
 
     def nothing_there(self) -> bool:
         """Return whether there is neither an outbox nor anything for one: a program without alerts makes no file."""
-        if self.memory or self.retired or self.journal is not None:
+        if self.in_memory or self.retired or self.journal is not None:
             return False
         # Not Path.exists(), which raises where the folder is not ours to look into.
-        return self._outbox is None or not (os.path.exists(self._outbox) or journal_paths(self._outbox, self._key))
+        return self._outbox is None or not (os.path.exists(self._outbox) or self._journals())
+
+    def _journals(self) -> list[Path]:
+        return journal_paths(self._outbox, self._owner.key) if self._outbox else []
 
     def tend_journal(self) -> None:
         """Begin a new journal if this one is long, or is not where couriers look for it."""
@@ -170,25 +172,29 @@ class Intake:
         try:
             self._append(tally)
         except JournalError as error:
-            self.memory.append(tally)
+            self.crowd.failing = True
+            if len(self.memory) < MEMORY_LIMIT:
+                self.memory.append(tally)
+            else:
+                self._overflow.add(tally)
             self._unwritable(tally.alert, error)
 
     def _append(self, tally: Tally) -> None:
         journal = self.journal or self._begin_journal()
-        journal.append(tally.to_json())
+        size = journal.append(tally.to_json())
+        self.crowd.written += size  # not in one line with the write, during which other threads add to it
+        self.crowd.failing = False
 
     def _begin_journal(self) -> Journal:
         if self._outbox is None:
             raise JournalError("there is no folder for an outbox", stage="journal")
-        self.journal = journal = Journal.create(self._outbox, self._key)
+        self.journal = journal = Journal.create(self._outbox, self._owner)
         self.begun.append(journal.path.name)
         return journal
 
-    def _write_repeats(self, known: _Open) -> None:
-        started = known.alert.created
-        first, last = moment(known.first, started), moment(known.last, started)
-        if count := known.take_all():
-            self._write(Tally(known.alert, count, first, max(first, last)))
+    def _write_repeats(self, known: Known) -> None:
+        if tally := known.take_all():
+            self._write(tally)
 
     def _remember(self, alert: Alert) -> None:
         if not self._counting:
@@ -196,7 +202,7 @@ class Intake:
         if len(self._open) >= OPEN_LIMIT:
             for fingerprint in list(self._open)[: OPEN_LIMIT // 10]:
                 self._close(fingerprint)
-        new = _Open(alert._replace(context=()), self._clock.monotonic() + OPEN_FOR)
+        new = Known(alert._replace(context=()) if alert.context else alert, self._clock.monotonic() + OPEN_FOR)
         while self._open.setdefault(alert.fingerprint, new) is not new:
             self._close(alert.fingerprint)
 
@@ -205,7 +211,7 @@ class Intake:
         if known is not None:
             self._closed.append(known)
 
-    def _next_closed(self) -> _Open | None:
+    def _next_closed(self) -> Known | None:
         try:
             return self._closed.popleft()
         except IndexError:

@@ -6,11 +6,14 @@ an unlocked journal is a dead process's, to be read to its end and removed.
 
 A frame is the mark, the length and the CRC-32 of the payload as unsigned 32-bit big-endian numbers, and the
 payload. A write cut short by a full disk leaves a torn frame, after which a reader finds the next one by its mark.
+
+Before the alerts a frame with a mark of its own, passed over by who reads alerts, names the journal's owner.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import struct
 import zlib
@@ -21,19 +24,21 @@ from typing import ClassVar
 from weakref import WeakValueDictionary
 
 from alertlog.errors import JournalError
+from alertlog.ownership import Owner
 
 MARK = b"\xa1jf1"
+OWNER_MARK = b"\xa1jo1"
 MAX_PAYLOAD = 8 * 1024 * 1024
 """Bytes; a length above it is damage, not a frame. The largest alert, each character an escape, is two thirds of it."""
-READ_AT_ONCE = 1024 * 1024
-"""Bytes read in one go, so that a courier's memory stays bounded; a longer frame is read whole."""
+READ_AT_ONCE = 256 * 1024
+"""Bytes read in one go, so that the work on them is a short unit; a longer frame is read whole."""
 
 _HEAD = struct.Struct("!4sII")
 _NO_FOLLOW = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 
-def frame(payload: bytes) -> bytes:
-    return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+def frame(payload: bytes, mark: bytes = MARK) -> bytes:
+    return _HEAD.pack(mark, len(payload), zlib.crc32(payload)) + payload
 
 
 def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
@@ -69,13 +74,13 @@ class Journal:
         self._here[path] = self
 
     @classmethod
-    def create(cls, outbox: Path, key: str) -> Journal:
+    def create(cls, outbox: Path, owner: Owner) -> Journal:
         """Make the folder if need be (0700) and a new journal in it (0600), locked before anyone can find it.
 
         Raises:
             JournalError: nothing can be written there.
         """
-        name = f"{outbox.name}.{key}.{os.getpid()}-{os.urandom(6).hex()}"
+        name = f"{outbox.name}.{owner.key}.{os.getpid()}-{os.urandom(6).hex()}"
         hidden, path = outbox.with_name(f".{name}.new"), outbox.with_name(f"{name}.journal")
         try:
             outbox.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,10 +90,11 @@ class Journal:
         journal = cls(path, descriptor)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            journal._write(frame(_names(owner), OWNER_MARK))
             os.rename(hidden, path)
         except OSError as error:
             hidden.unlink(missing_ok=True)
-            raise JournalError(f"{hidden}: {error.strerror}", stage="journal") from error
+            raise JournalError(f"{hidden}: {error.strerror or error}", stage="journal") from error
         return journal
 
     @classmethod
@@ -110,15 +116,17 @@ class Journal:
         """How many bytes there are by now."""
         return os.fstat(self._descriptor).st_size
 
-    def append(self, payload: bytes) -> None:
-        """Append one frame by one write. Safe in any number of threads.
+    def append(self, payload: bytes) -> int:
+        """Append one frame by one write, and return its size in bytes. Safe in any number of threads.
 
         Raises:
             JournalError: the frame did not get there whole, because the disk is full or failing, or it is too long.
         """
         if len(payload) > MAX_PAYLOAD:  # a reader would take it for damage
             raise JournalError(f"{self.path}: {len(payload):,} bytes are too many for one frame", stage="journal")
-        data = frame(payload)
+        return self._write(frame(payload))
+
+    def _write(self, data: bytes) -> int:
         try:
             written = os.write(self._descriptor, data)
         except OSError as error:
@@ -126,6 +134,7 @@ class Journal:
         if written != len(data):
             raise JournalError(f"{self.path}: the disk took {written} of {len(data)} bytes", stage="journal")
         self.size += written
+        return written
 
     def read(self, offset: int) -> list[tuple[bytes, int]]:
         """Return some whole frames after `offset`, each with the offset where it ends.
@@ -133,6 +142,10 @@ class Journal:
         Reads by this journal's own descriptor: closing a second one would give up the lock (POSIX).
         """
         return _read(self._descriptor, offset)
+
+    def owner(self) -> Owner | None:
+        """Return whose it says that it is; None if that is damaged."""
+        return _owner(self._descriptor)
 
     def __del__(self) -> None:
         os.close(self._descriptor)
@@ -173,8 +186,54 @@ class OtherJournal:
 
 def journal_paths(outbox: Path, key: str) -> list[Path]:
     """Return the journals of one owner, oldest process first as far as names tell."""
+    return _sorted(outbox, f"{key}.*")
+
+
+def owners(outbox: Path) -> list[Owner]:
+    """Return all owners that have a journal beside this outbox; those of journals that do not say so are left out."""
+    found: dict[Owner, None] = {}
+    for path in _sorted(outbox, "*"):
+        owner = _owner_of(path)
+        # Its key is in the name, too: `<outbox>.*` also meets the journals of an outbox that is called `<outbox>.old`.
+        if owner is not None and path.name.startswith(f"{outbox.name}.{owner.key}."):
+            found[owner] = None
+    return list(found)
+
+
+def _sorted(outbox: Path, pattern: str) -> list[Path]:
     # Not Path.glob(), which raises where the folder is not ours to look into.
-    return sorted(map(Path, glob(f"{escape(str(outbox))}.{key}.*.journal")))
+    return sorted(map(Path, glob(f"{escape(str(outbox))}.{pattern}.journal")))
+
+
+def _owner_of(path: Path) -> Owner | None:
+    here = Journal.of_this_process(path)  # whose lock a second descriptor would take away
+    if here is not None:
+        return here.owner()
+    try:
+        with open(path, "rb", buffering=0, opener=_open_to_look) as file:
+            return _owner(file.fileno())
+    except OSError:
+        return None
+
+
+def _open_to_look(path: str, flags: int) -> int:
+    return os.open(path, flags | _NO_FOLLOW)
+
+
+def _names(owner: Owner) -> bytes:
+    return json.dumps({"service": owner.service, "handler": owner.handler}).encode("ascii")  # where no mark can be
+
+
+def _owner(descriptor: int) -> Owner | None:
+    head = os.pread(descriptor, _HEAD.size, 0)
+    if len(head) < _HEAD.size or not head.startswith(OWNER_MARK):
+        return None
+    _mark, length, checksum = _HEAD.unpack(head)
+    payload = os.pread(descriptor, min(length, MAX_PAYLOAD), _HEAD.size)
+    try:
+        return Owner(**json.loads(payload)) if zlib.crc32(payload) == checksum else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _read(descriptor: int, offset: int) -> list[tuple[bytes, int]]:

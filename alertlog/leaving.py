@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from traceback import walk_tb
 
 AT_ONCE = 1.0
 """Seconds within which a close belongs to the flush before it: `logging.shutdown` calls one right after the other."""
@@ -55,13 +53,6 @@ def configuring() -> bool:
     """
     owned: Callable[[], bool] | None = getattr(getattr(logging, "_lock", None), "_is_owned", None)
     return owned is not None and owned()
-
-
-def raised_by_signal(error: BaseException) -> bool:
-    """Whether a signal handler raised this, wherever the program was: an end that somebody asked for has to come."""
-    raising = {frame.f_code for frame, _line in walk_tb(error.__traceback__)}
-    handlers = map(signal.getsignal, signal.valid_signals())
-    return any(getattr(handler, "__code__", None) in raising for handler in handlers)
 
 
 class Farewell:

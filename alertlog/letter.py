@@ -59,18 +59,20 @@ class Wording:
         subject: the template of a subject, or "" for the default.
         subjects: templates by kind, each used as it is but for its placeholders.
         language: of the labels; subjects are never translated.
+        handler: the name of the handler that sends, or "".
     """
 
     service: str
     subject: str = ""
     subjects: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     language: Language = "en"
+    handler: str = ""
 
 
 def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox]) -> Letter:
     """Return the letter that tells what the draft holds; bounded work and size for any text in it."""
     words = words_in(wording.language)
-    view = view_of(draft, wording.service, words)
+    view = view_of(draft, wording.service, wording.handler, words)
     identifier = message_id(draft.message_id)
     subject = _subject(draft, wording, words)
     head = "".join(_headers(draft, subject, wording, sender, recipients)).encode("ascii")

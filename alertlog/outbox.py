@@ -80,6 +80,12 @@ class Outbox:
             self.journals.note(read_to)
         return opened
 
+    def all_told(self) -> bool:
+        """Return whether there is no letter, and no alert or end of trouble that a mail has yet to tell."""
+        letters = "SELECT 1 FROM letter WHERE owner = :owner"
+        incidents = "SELECT 1 FROM incident WHERE owner = :owner AND (count > accounted OR due = 0)"
+        return not self._database.rows(f"{letters} UNION ALL {incidents} LIMIT 1", {"owner": self._owner})
+
     def take_closed(self) -> list[Incident]:
         """Return what `ingest` has closed to make room since this was asked last."""
         return self._ingest.take_closed()

@@ -6,6 +6,7 @@ feel it: each hand-over of the interpreter's lock can then cost them 5 ms.
 
 from __future__ import annotations
 
+import re
 from base64 import encodebytes
 from binascii import b2a_qp
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ HTML_LIMIT = 100_000
 """Bytes of the HTML part; Gmail hides what comes after 102 kB."""
 _HTML_SIZES = ((70_000, 200), (16_000, 200), (4_000, 100), (1_000, 50), (150, 50))
 """Characters of each text and number of sections to try, until the HTML part keeps within its limit."""
-_HTML_LEAST = 40, 25
+_HTML_LEAST = 40, 16
 """The same where nothing else would do; with these it always keeps within it."""
+_ENTRY = re.compile(r"\n(?! )")
 _LABEL_WIDTH = 22
 _TEXT_WIDTH = 78
 
@@ -76,12 +78,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(wrapped=_wrapped, columns=_columns)
+    environment.filters.update(wrapped=_wrapped, columns=_columns, entries=_entries)
     return environment
 
 
 def _wrapped(text: str) -> str:
     return fill(text, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _entries(text: str) -> list[str]:
+    """Return the entries of a text whose further lines are indented."""
+    return _ENTRY.split(text)
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> str:

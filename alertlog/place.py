@@ -67,9 +67,16 @@ def _open_at_once(path: str, flags: int) -> int:
 def outbox_path(argument: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path:
     """Return the outbox's file: the argument, else ALERTLOG_OUTBOX, else one in the user's state folder.
 
+    Symbolic links are followed: by two names for one file a process would have two registries of its locks, and POSIX
+    locks do not keep a process from itself.
+
     Raises:
         ConfigError: it is not absolute, or without a home there is no state folder, or the variable is wrong.
     """
+    return Path(os.path.realpath(_named(argument, environ)))
+
+
+def _named(argument: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path:
     if argument:
         return _absolute("outbox", os.fspath(argument))
     text = variable("ALERTLOG_OUTBOX", environ).strip()

@@ -9,7 +9,7 @@ untold. Mails are rationed by a token bucket; what does not fit is merged into o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alertlog.alert import Cause, Incident, Reason
 from alertlog.errors import Category
@@ -166,9 +166,9 @@ def _calmed(plans: list[Plan], opened: int) -> list[Plan]:
 
 
 def _merged(plans: list[Plan], cause: Cause) -> list[Plan]:
-    """Return one digest or, of very many incidents, several; a lone mail stays what it is."""
+    """Return one digest or, of very many incidents, several; a lone mail stays what it is, and says why it is late."""
     if len(plans) <= 1:
-        return plans
+        return [replace(plan, cause=cause) if cause == "repair" else plan for plan in plans]
     incidents = [incident for plan in plans for incident in plan.incidents]
     worst_first = sorted(incidents, key=lambda incident: (-incident.level, -incident.untold, incident.first))
     starts = range(0, len(worst_first), DIGEST_LIMIT)

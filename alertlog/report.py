@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from alertlog.alert import Alert, Cause, Draft, Incident, Reason
+from alertlog.alert import Alert, Draft, Incident, Reason
 from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, body_of, headline
+from alertlog.footer import Footer, since
 from alertlog.headers import squeezed
 from alertlog.view import Section, Tone, View
 from alertlog.words import Words
 
-_REASONS: Mapping[Reason, str] = {
-    "opening": "This is the first mail about this incident.",
-    "follow-up": "The incident goes on; this mail tells what is new since the last one.",
-    "closing": "This mail closes the incident and tells what no earlier one did.",
-    "resolved": "The program said that the trouble is over; the incident is closed.",
-    "digest": "Several incidents were due at once; this mail tells them together, worst first.",
-    "test": "An operator asked for this mail.",
-}
-_CAUSES: Mapping[Cause, str] = {
-    "burst": "Many different alerts came at once: the first has a mail of its own, this one tells the others.",
-    "ration": "More was due than the hour's ration of mails allows, so this mail tells it together.",
-    "repair": "Mail could not be sent for a while; this mail tells what has gathered.",
-}
 _BADGES: Mapping[Reason, str] = {
     "opening": "Alert",
     "follow-up": "Reminder",
@@ -36,9 +24,9 @@ _FOLDED = "There were too many different alerts to keep: this one stands for sev
 _TEST = "This is a test: nothing has happened. An operator sent it to see whether alerts arrive."
 
 
-def view_of(draft: Draft, service: str, words: Words) -> View:
+def view_of(draft: Draft, service: str, handler: str, words: Words) -> View:
     """Return what the mail says, in the given language."""
-    teller = _Teller(squeezed(service, TITLE_LIMIT), words)
+    teller = _Teller(squeezed(service, TITLE_LIMIT), handler, words)
     return teller.digest(draft) if draft.reason == "digest" else teller.incident(draft)
 
 
@@ -61,20 +49,19 @@ def tone_of(level: int) -> Tone:
     return "warning" if level >= 30 else "info"
 
 
-def _since(incident: Incident) -> float:
-    """Return when the first alert came that no earlier mail told; where there is none, the incident's first."""
-    return min(incident.news or incident.first, incident.last)
-
-
 @dataclass(frozen=True, slots=True)
 class _Teller:
     service: str
+    handler: str
     words: Words
 
     def incident(self, draft: Draft) -> View:
         (incident,) = draft.incidents
         alert, say = incident.alert, self.words.say
         over = draft.reason == "resolved"
+        footer = self._footer(draft, alert.host)
+        hint, command = footer.command()
+        evidence = Evidence(incident, self.service, self.words)
         return View(
             words=self.words,
             tone="good" if over else tone_of(incident.level),
@@ -82,14 +69,19 @@ class _Teller:
             notices=((say(_TEST),) if is_test(draft) else ()) + tuple(self._notes(incident)),
             title=self._title(alert),
             leads=tuple(self._leads(draft.reason, incident)),
-            sections=tuple(Evidence(incident, self.service, self.words).sections()),
-            footer=(*self._footer(draft, alert.host), self._fingerprint(incident)),
+            frame=evidence.frame(),
+            sections=tuple(evidence.sections()),
+            footer=(*footer.lines(), self._fingerprint(incident)),
+            hint=hint,
+            command=command,
         )
 
     def digest(self, draft: Draft) -> View:
         worst = max(incident.level for incident in draft.incidents)
         first = min(incident.first for incident in draft.incidents)
         last = max(incident.last for incident in draft.incidents)
+        footer = self._footer(draft, host="")
+        hint, command = footer.command()
         return View(
             words=self.words,
             tone=tone_of(worst),
@@ -98,7 +90,9 @@ class _Teller:
             title=counted(draft, self.words),
             leads=(self.service, self.words.span(first, last)),
             sections=tuple(self._entry(incident) for incident in draft.incidents),
-            footer=self._footer(draft, host=""),
+            footer=tuple(footer.lines()),
+            hint=hint,
+            command=command,
         )
 
     def _entry(self, incident: Incident) -> Section:
@@ -107,6 +101,7 @@ class _Teller:
         return Section(
             title=self._title(alert),
             lines=(
+                *self._exception(alert),
                 self._news(incident),
                 self._span(incident),
                 " · ".join(squeezed(name, NAME_LIMIT) for name in names if name),
@@ -121,12 +116,15 @@ class _Teller:
 
     def _leads(self, reason: Reason, incident: Incident) -> Iterator[str]:
         alert = incident.alert
-        if alert.exception and alert.message and not alert.text:
-            yield squeezed(alert.exception, TITLE_LIMIT)
+        yield from self._exception(alert)
         place = self._where(alert.host)
         course = tuple(self._course(reason, incident))
         # Whoever reads of an incident again knows where it is, and wants to hear how it went on.
         yield from (place, *course) if reason in ("opening", "test") else (*course, place)
+
+    def _exception(self, alert: Alert) -> Iterator[str]:
+        if alert.exception and alert.message and not alert.text:
+            yield squeezed(alert.exception, TITLE_LIMIT)
 
     def _course(self, reason: Reason, incident: Incident) -> Iterator[str]:
         if reason == "resolved":
@@ -140,11 +138,11 @@ class _Teller:
         """Return how many alerts are new, how many there were in all, and how fast they come."""
         # Of n alerts, n - 1 came within the time from the first to the last.
         number = incident.untold or incident.count
-        rate = self.words.rate(number - 1, incident.last - _since(incident))
+        rate = self.words.rate(number - 1, incident.last - since(incident))
         return ", ".join(filter(None, (*self._counts(incident), rate)))
 
     def _span(self, incident: Incident) -> str:
-        return self.words.span(_since(incident), incident.last)
+        return self.words.span(since(incident), incident.last)
 
     def _notes(self, incident: Incident) -> Iterator[str]:
         if incident.folded:
@@ -164,10 +162,8 @@ class _Teller:
         more = "{n} more alert since the last mail", "{n} more alerts since the last mail"
         return words.plural(*more, incident.untold), in_all
 
-    def _footer(self, draft: Draft, host: str) -> tuple[str, ...]:
-        say = self.words.say
-        causes = (say(_CAUSES[draft.cause]),) if draft.cause else ()
-        return say(_REASONS[draft.reason]), *causes, say("Sent by alertlog for {where}", where=self._where(host))
+    def _footer(self, draft: Draft, host: str) -> Footer:
+        return Footer(draft, self._where(host), self.handler, self.words)
 
     def _fingerprint(self, incident: Incident) -> str:
         fingerprint = squeezed(incident.fingerprint, NAME_LIMIT)

@@ -58,7 +58,8 @@ class Rounds:
         self._connect = connect
         self._delivery: Delivery | None = None
         self.under_way: tuple[Waiting, ...] = ()
-        self._ahead = clock.wall() - clock.monotonic()
+        self._ahead = 0.0
+        self._follows = False
 
     def once(self, *, leaving: bool) -> None:
         """Do what is due. An outbox that fails is tried a second time, then with memory in its place."""
@@ -81,9 +82,11 @@ class Rounds:
                     return
                 if self._delivery is not None:
                     self._delivery.settle_accepted(outbox)
-                alone = leaving and (outbox.place is None or self._keeper.last_one())
-                opened = self._keeper.ingest(outbox)
-                todo = self._planner.plan(outbox, leaving=alone)
+                alone = leaving and (outbox.place is None or self._keeper.company.last_one())
+            for some in self._keeper.ingest(outbox):
+                opened += some
+            with self._keeper.lock:
+                todo = self._planner.plan(self._keeper.resume(outbox), leaving=alone)
         finally:
             self._report_opened(opened, todo)
         if todo is not None:
@@ -127,7 +130,9 @@ class Rounds:
     def _follow_clock(self, outbox: Outbox | None) -> None:
         ahead = self._clock.wall() - self._clock.monotonic()
         if not self._keeper.owns:
-            self._ahead = ahead  # who owns the outbox follows it there
+            self._follows = False  # who owns the outbox follows it there
+        elif outbox is not None and not self._follows:
+            self._follows, self._ahead = True, ahead  # what happened before, the keeper has seen to
         elif outbox is not None and abs(ahead - self._ahead) > CLOCK_JUMP:
             outbox.times.shift(ahead - self._ahead)
             self._ahead = ahead
@@ -160,14 +165,15 @@ class Rounds:
         """
         with self._keeper.lock:
             owned = self._keeper.owns
+            self._follows = False
             self._keeper.release()
-            return owned and self._keeper.left_behind()
+            return owned and self._keeper.company.left_behind()
 
     # Fork: a database connection must not cross it, and what is under way must not be half done in the child.
 
     def before_fork(self) -> bool:
         """Close the database; return whether the courier let us in time."""
-        if not self._keeper.lock.acquire(timeout=FORK_WAIT):
+        if not self._keeper.lock.acquire(FORK_WAIT):
             return False
         self._keeper.close()
         return True

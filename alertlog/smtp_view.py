@@ -41,6 +41,14 @@ class SettingsView(logging.handlers.SMTPHandler):
         super().__setattr__(name, value)
 
     @property
+    def alert_level(self) -> int:
+        """The level from which on records are mailed."""
+        given = self._arguments.alert_level
+        if given is not None:
+            return given
+        return self.level if self.level >= logging.WARNING else logging.CRITICAL
+
+    @property
     def mailhost(self) -> str:  # type: ignore[override]
         """The server that mail goes to."""
         return str(self._effective("host", self._arguments.host))

@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from itertools import islice
+from logging import LogRecord
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from alertlog.ending import let_end
 
 T = TypeVar("T")
 
@@ -31,6 +35,17 @@ _CAUSE = "\nThe above exception was the direct cause of the following exception:
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
 
+def exception_of(record: LogRecord) -> BaseException | None:
+    """Return the exception that a record was logged with."""
+    info: Any = record.exc_info  # a record that was rebuilt from what another process sent may have anything there
+    if info is None and type(record.msg) is dict:  # structlog may leave it in its event dict
+        info = record.msg.get("exc_info")
+        info = sys.exc_info() if info is True else info
+    # By type(): isinstance() asks a proxy for the class it pretends to be, and that may raise.
+    value = info[1] if issubclass(type(info), tuple) and len(info) > 1 else info
+    return value if issubclass(type(value), BaseException) else None
+
+
 def exception_line(value: BaseException) -> str:
     """Return the line that names the exception, as the interpreter prints it last: `ValueError: no price`."""
     kind = type(value)
@@ -45,7 +60,8 @@ def own_text(value: BaseException) -> str:
     """Return `str(value)` cut to size; where that raises, say so."""
     try:
         text = str.__str__(str(value))  # which may return a subclass of str, with methods of its own
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        let_end(error)
         return f"<str() raised {type(error).__name__}>"
     if len(text) <= MEMBER_TEXT:
         return text

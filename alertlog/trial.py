@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from alertlog.alert import Alert
+from alertlog.desk import desks
 from alertlog.errors import Category, ConfigError, OutboxError
 from alertlog.handler import AlertHandler
 from alertlog.intake import Intake
-from alertlog.outbox import Outbox
 from alertlog.rounds import Rounds
 
 SAMPLES: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
@@ -48,7 +48,7 @@ class Outcome:
     fields: dict[str, Any]
 
 
-class _Listener:
+class Listener:
     """Stands in for the reporter: the outcome is told by the command, in one line."""
 
     def __init__(self) -> None:
@@ -57,17 +57,29 @@ class _Listener:
     def report(self, event: str, message: str, *, level: int | None = None, **fields: object) -> None:
         self.events.append((event, message, {"level": level, **fields}))
 
+    @property
+    def outcome(self) -> Outcome:
+        """The worst that was reported: a recipient who was refused counts, though others got the mail."""
+        trouble = [(message, fields) for _event, message, fields in self.events if fields.get("category")]
+        if trouble:
+            message, fields = trouble[-1]
+            return Outcome(fields["category"], message, fields)
+        for event, message, fields in self.events:
+            if event == "smtp_send_succeeded":
+                recipients = ", ".join(fields["recipients"])
+                return Outcome(None, f"{message}; for {recipients}, in {fields['duration_ms']:.0f} ms", fields)
+        return Outcome("temporary", "nothing was sent", {})
+
 
 def send_test(handler: AlertHandler, kind: str) -> Outcome:
     """Send one test alert of that kind and wait for the outcome, for at most the handler's timeout."""
-    works, listener = handler.works, _Listener()
-    intake = Intake(None, works.owner.key, works.clock, lambda _alert, _error: None)
+    works, listener = handler.works, Listener()
+    intake = Intake(None, works.owner, works.clock, lambda _alert, _error: None)
     intake.add(_test_alert(handler, kind))
     Rounds(None, works.owner, works.post(), intake, listener, works.clock).once(leaving=False)
-    outcome = _outcome(listener)
-    if outcome.category is None and works.place is not None and works.place.exists():
-        _open_gate(handler)
-    return outcome
+    if listener.outcome.category is None:
+        _open_gates(handler)
+    return listener.outcome
 
 
 def _test_alert(handler: AlertHandler, kind: str) -> Alert:
@@ -78,26 +90,10 @@ def _test_alert(handler: AlertHandler, kind: str) -> Alert:
     return handler.alert_of(record)._replace(fingerprint=secrets.token_hex(8), test=True)
 
 
-def _outcome(listener: _Listener) -> Outcome:
-    """Return the worst that was reported: a recipient who was refused counts, though others got the mail."""
-    accepted = [event for event in listener.events if event[0] == "smtp_send_succeeded"]
-    trouble = [event for event in listener.events if event[2].get("category")]
-    if trouble:
-        _name, message, fields = trouble[-1]
-        return Outcome(fields["category"], message, fields)
-    if accepted:
-        _name, message, fields = accepted[-1]
-        recipients = ", ".join(fields["recipients"])
-        return Outcome(None, f"{message}; for {recipients}, in {fields['duration_ms']:.0f} ms", fields)
-    return Outcome("temporary", "nothing was sent", {})
-
-
-def _open_gate(handler: AlertHandler) -> None:
+def _open_gates(handler: AlertHandler) -> None:
     """The way is free: what waits in the outbox need not wait for its time."""
-    works = handler.works
     try:
-        outbox = Outbox(works.owner, works.post().pace, works.place)
-    except (OutboxError, ConfigError):
+        for desk in desks([handler]):
+            desk.hurry()
+    except (OutboxError, ConfigError):  # the mail has arrived: a courier, or another command, tells of this
         return
-    outbox.hurry()
-    outbox.close()

@@ -19,6 +19,7 @@ class Section:
     """A heading with what is under it: lines of prose, rows of label and value, text kept as it is.
 
     Attributes:
+        entries: text of several entries, one a line, where the further lines of each are indented.
         badge: the level in words, in a section that tells a whole incident.
     """
 
@@ -26,6 +27,7 @@ class Section:
     lines: tuple[str, ...] = ()
     rows: tuple[tuple[str, str], ...] = ()
     text: str = ""
+    entries: str = ""
     badge: str = ""
     tone: Tone = "info"
 
@@ -38,6 +40,8 @@ class View:
         notices: what must be known first, such as that this is a test.
         title: what happened, in a line.
         leads: where, since when, how often: the lines that a phone shows before the mail is opened.
+        frame: where the exception was raised, and the code there, or "".
+        hint: what `command` is good for; both are "" where there is nothing to do.
     """
 
     words: Words
@@ -48,6 +52,9 @@ class View:
     leads: tuple[str, ...]
     sections: tuple[Section, ...]
     footer: tuple[str, ...]
+    frame: str = ""
+    hint: str = ""
+    command: str = ""
 
     def within(self, characters: int, sections: int) -> View:
         """Return the same with each text and value cut to so many characters, and only so many sections."""
@@ -65,4 +72,4 @@ class View:
     def _section_within(self, section: Section, characters: int) -> Section:
         cut = self.words.cut
         rows = tuple((label, cut(value, characters)) for label, value in section.rows)
-        return replace(section, rows=rows, text=cut(section.text, characters))
+        return replace(section, rows=rows, text=cut(section.text, characters), entries=cut(section.entries, characters))

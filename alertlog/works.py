@@ -14,7 +14,7 @@ from weakref import ReferenceType
 
 from alertlog.alert import Alert
 from alertlog.arguments import Arguments
-from alertlog.capture import text_of
+from alertlog.capture import fingerprint, snapshot, stub, text_of
 from alertlog.clock import Clock, SystemClock
 from alertlog.courier import Courier
 from alertlog.errors import ConfigError, JournalError
@@ -54,7 +54,7 @@ class Works:
         self.host = socket.gethostname()
         self.place, service = self._surroundings()
         self.owner = Owner(service, name or f"alerts {arguments.env_prefix}")
-        self.intake = Intake(self.place, self.owner.key, self.clock, self._report_unwritable)
+        self.intake = Intake(self.place, self.owner, self.clock, self._report_unwritable)
         self.courier = Courier(self.rounds, self.intake, self.reporter)
 
     def _surroundings(self) -> tuple[Path | None, str]:
@@ -95,6 +95,17 @@ class Works:
                 fingerprint=alert.fingerprint,
                 alert=alert.to_dict(),
             )
+
+    def accept_interrupted(self, record: logging.LogRecord, trouble: str, interruption: BaseException) -> None:
+        """Take in a record at which the program was interrupted while a method of its own ran."""
+        problem = f"{type(interruption).__name__} came in between"
+        self.accept(snapshot(record, trouble, self.redactor, host=self.host, problem=problem))
+
+    def accept_broken(self, record: logging.LogRecord, error: Exception) -> str:
+        """Take in, and return, the least that can be said of a record that could not be captured."""
+        alert = stub(record, fingerprint(record), error, self.redactor)
+        self.accept(alert)
+        return alert.message
 
     def round(self, *, leaving: bool, timeout: float) -> None:
         """Wait for one round of the courier, but not while `logging` is being configured: at the end of the process.
@@ -168,7 +179,7 @@ class Works:
         from alertlog.letter import Wording
 
         given = self.arguments
-        return Wording(self.owner.service, given.subject, given.subjects, given.language)
+        return Wording(self.owner.service, given.subject, given.subjects, given.language, self.owner.handler)
 
     def rounds(self) -> Rounds:
         """Return new tools for a courier, which import what they need: to be called on its thread."""
@@ -183,7 +194,10 @@ class Works:
 
         given = self.arguments
         defaults = SmtpDefaults(given.host, given.port, given.sender, given.recipients, given.secure, given.timeout)
-        return read_smtp(os.environ, given.env_prefix, defaults)
+        self.redactor.learn(os.environ)  # a file of secrets may have changed, and a variable been set, since the start
+        settings = read_smtp(os.environ, given.env_prefix, defaults)
+        self.redactor.learn({}, [settings.password])  # should it have changed in between
+        return settings
 
     # Say so
 

@@ -33,6 +33,23 @@ TRACEBACK = """Traceback (most recent call last):
     raise PriceError(f"no price for {ticker}")
 portfolio_etl.prices.PriceError: no price for SHOP.TO
 """
+CHAIN = f"""{TRACEBACK}
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/portfolio_etl/pipeline.py", line 214, in refresh_prices
+    refresh(holdings)
+    ~~~~~~~^^^^^^^^^^
+  File "/app/portfolio_etl/pipeline.py", line 187, in refresh
+    raise RuntimeError("no prices today") from error
+RuntimeError: no prices today
+"""
+TELEMETRY = (
+    ("otelTraceID", "4bf92f3577b34da6a3ce929d0e0e4736"),
+    ("otelSpanID", "00f067aa0ba902b7"),
+    ("otelTraceSampled", "True"),
+    ("otelServiceName", "portfolio-etl"),
+)
 CONTEXT = (
     (MOMENT - 10_000.0, "INFO", "portfolio_etl.pipeline", "mode normal, 980 calls left"),
     (MOMENT - 1.75, "INFO", "portfolio_etl.prices", "32 holdings to refresh"),
@@ -73,6 +90,16 @@ def failure(**changes: Any) -> Alert:
         traceback=TRACEBACK,
         extras=(),
         **changes,
+    )
+
+
+def traced() -> Alert:
+    """An alert in a trace of OpenTelemetry's, with an exception that another one led to, and without its secrets."""
+    return failure(level=40, levelname="ERROR")._replace(
+        message="Refresh failed at https://user:***@prices.example.org/v1",
+        exception="RuntimeError: no prices today",
+        traceback=CHAIN,
+        extras=(*TELEMETRY, ("api_key", "[redacted]")),
     )
 
 
@@ -160,12 +187,14 @@ def samples() -> dict[str, Draft]:
     over = repeated(resolved=True, last=MOMENT + 9_000)
     return {
         "opening": draft("opening", incident(failure(context=CONTEXT), count=4, last=MOMENT + 3)),
+        "delayed": draft("opening", incident(traced()), date=MOMENT + 1_900),
         "quota": draft("opening"),
         "follow-up": draft("follow-up", repeated()),
         "closing": draft("closing", repeated(count=2)),
         "resolved": draft("resolved", replace(over, samples=(*over.samples, back))),
         "test": draft("test", incident(alert(message="A test", extras=(), test=True))),
         "digest": draft("digest", repeated(), incident(failure(level=40, levelname="ERROR"), count=3)),
+        "repaired": draft("digest", repeated(), incident(failure()), cause="repair", date=MOMENT + 9_000),
     }
 
 

@@ -106,7 +106,7 @@ class Story:
 
     def begin(self) -> None:
         """A process starts."""
-        self.intake = Intake(self.place, OWNER.key, self.clock, self._unwritable)
+        self.intake = Intake(self.place, OWNER, self.clock, self._unwritable)
         self.rounds: Rounds | None = None
         self.courier = Courier(self._prepare, self.intake, self.recorder)
 
@@ -186,9 +186,13 @@ class Story:
             outbox.close()
 
 
+def fingerprint(message: str) -> str:
+    return f"{crc32(message.encode()):016x}"
+
+
 def alert(message: str, clock: ManualClock, **changes: Any) -> Alert:
     made = Alert(
-        fingerprint=f"{crc32(message.encode()):016x}",
+        fingerprint=fingerprint(message),
         kind="",
         level=50,
         levelname="CRITICAL",

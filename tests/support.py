@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from alertlog.alert import Alert, Tally
+from alertlog.capture import Texts
 from alertlog.errors import JournalError
 from alertlog.intake import Intake
 from alertlog.journal import Journal, OtherJournal, journal_paths
+from alertlog.ownership import Owner
 from alertlog.testing import ManualClock
 from tests.needs import lacking
 from tests.programs import Site
 
-KEY = "0a1b2c3d"
-"""Some owner's key."""
+OWNER = Owner("shop", "alerts")
+KEY = OWNER.key
 TIME = 1_767_225_600.0
 """Unix time in seconds at which what these functions make has happened."""
 
@@ -27,10 +29,19 @@ TIME = 1_767_225_600.0
 class Plain:
     """A redactor that knows no secrets."""
 
+    def harmless(self, text: str) -> bool:  # noqa: ARG002 -- Redacts has all four
+        return True
+
+    def known(self, text: str) -> str:
+        return text
+
+    def remember(self, texts: Texts, clean: Callable[[Texts], Texts]) -> Texts:
+        return clean(texts)
+
     def text(self, text: str) -> str:
         return text
 
-    def extra(self, name: str, value: str) -> str:  # noqa: ARG002 -- Redacts has both
+    def extra(self, name: str, value: str) -> str:  # noqa: ARG002 -- Redacts has all four
         return value
 
 
@@ -56,12 +67,12 @@ def tally(message: str = "Disk full", count: int = 1, at: float = TIME, **change
 class Taken:
     """An intake, and what can be seen of it from outside."""
 
-    def __init__(self, place: Path | None, key: str = KEY, clock: ManualClock | None = None) -> None:
+    def __init__(self, place: Path | None, owner: Owner = OWNER, clock: ManualClock | None = None) -> None:
         self.place = place
-        self.key = key
+        self.owner = owner
         self.clock = clock or ManualClock(TIME)
         self.refused: list[tuple[Alert, JournalError]] = []
-        self.intake = Intake(place, key, self.clock, lambda alert, error: self.refused.append((alert, error)))
+        self.intake = Intake(place, owner, self.clock, lambda alert, error: self.refused.append((alert, error)))
 
     def log(self, message: str = "Disk full", *, times: int = 1, **changes: Any) -> None:
         """Log the same alert so many times, as the handler does."""
@@ -72,7 +83,7 @@ class Taken:
 
     @property
     def paths(self) -> list[Path]:
-        return journal_paths(self.place, self.key) if self.place else []
+        return journal_paths(self.place, self.owner.key) if self.place else []
 
     @property
     def written(self) -> list[Tally]:

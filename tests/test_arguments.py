@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging.config
 from dataclasses import FrozenInstanceError
 from logging.config import BaseConfigurator
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alertlog import AlertHandler
 from alertlog.arguments import (
     LANGUAGES,
     Arguments,
     language_of,
-    positive,
+    level_of,
+    outbox_of,
+    prefix_of,
     recipients_of,
     refuse_credentials,
+    refuse_unknown,
+    secure_of,
     server_of,
 )
 
@@ -35,11 +42,17 @@ def arguments(**changes: Any) -> Arguments:
     return Arguments(**given | changes)
 
 
+def by_record(record: logging.LogRecord) -> str:
+    """A grouping of the program's own."""
+    return record.name
+
+
 def test_what_is_not_given_has_the_documented_default() -> None:
     made = arguments()
     assert (made.repeat_after, made.quiet_after, made.mails_per_hour) == (300, 3600, 30)
     assert (made.env_prefix, made.language, made.subjects, made.context_lines) == ("SMTP_", "en", {}, 50)
     assert (made.alert_level, made.service, made.shutdown_timeout, made.outbox) == (None,) * 4
+    assert (made.outbox_incidents, made.outbox_bytes, made.fingerprint) == (1_000, 64 * 1024 * 1024, None)
 
 
 def test_arguments_stay_as_they_were_checked() -> None:
@@ -47,50 +60,148 @@ def test_arguments_stay_as_they_were_checked() -> None:
         arguments().repeat_after = -1  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", ["repeat_after", "quiet_after", "mails_per_hour", "timeout", "shutdown_timeout"])
-@pytest.mark.parametrize("value", [-1, nan, inf, -inf, "10", "text", True, [], 10 + 1j])
-def test_a_number_is_a_finite_one_above_zero_or_the_argument_is_named(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"^{name}: has to be a number "):
-        arguments(**{name: value})
+# Whatever is wrong, whoever makes the handler
+
+WRONG: dict[str, list[object]] = {
+    "mailhost": [
+        *(25, ("a",), (), ("a", 25, "c"), (25, "a"), ("a", "25"), ("a", None), ("a", True), {"a": 1, "b": 2}, b"ab"),
+        *(("a", 0), ("a", -1), ("a", 65_536), ("a", 25.0), {"a", 5}, f"etl:{SECRET}@mail.example.org"),
+    ],
+    "fromaddr": [5, True, b"a@x.org", ["a@x.org"]],
+    "toaddrs": [5, True, b"a@x.org", {"a": 1}, ["a@x.org", None], [5], [["a@x.org"]], (b"a@x.org",)],
+    "subject": [5, True, b"Trouble", ["Trouble"]],
+    "credentials": [("etl", SECRET), "etl", (), {}],
+    "secure": [True, False, "yes", "", {}, {"key.pem"}, ("a", "b", "c"), (None,), [True], 1],
+    "timeout": [0, -1, nan, inf, -inf, "10", True, [], 300.1, 10**400],
+    "alert_level": [True, False, "critical", "LOUD", "50", "", 50.0, ["CRITICAL"]],
+    "service": [5, True, b"shop", ["shop"]],
+    "subjects": ["Trouble", [], [("quota", "x")], {"quota": 5}, {404: "x"}, {"quota": None}, 5],
+    "context_lines": [-1, 1.5, "50", None, True, 10_001],
+    "repeat_after": [0, -1, nan, inf, "10", True, None, [], 10**9],
+    "quiet_after": [0, -1, nan, inf, "10", True, None, 10**9],
+    "mails_per_hour": [0, -1, nan, inf, "10", True, None, 0.01],
+    "shutdown_timeout": [-0.5, nan, inf, "10", True, 10**12],
+    "outbox": ["alerts.sqlite3", "./a", "~/a", "", "/a\0b", b"/a", 5, True, Path("a")],
+    "outbox_incidents": [9, 0, -1, 10.0, "1000", True, None, 10**9],
+    "outbox_bytes": [1024 * 1024 - 1, 0, 1e9, "64M", True, None, 10**30],
+    "fingerprint": [5, True, "nowhere.at_all", "logging.CRITICAL", "", b"len", []],
+    "env_prefix": ["", "_", "SMTP ", "SMTP=", "SMTP\n", "É_", "a-b", "A\0", 5, None, True, b"SMTP_"],
+    "language": ["de", "EN", "", None, [], ["en"], 5],
+}
+EACH_WRONG = pytest.mark.parametrize(
+    ("name", "value"), [pytest.param(name, value) for name, values in WRONG.items() for value in values]
+)
 
 
-@pytest.mark.parametrize("name", ["repeat_after", "quiet_after", "mails_per_hour", "timeout"])
-def test_zero_is_no_interval_and_no_ration(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^{name}: has to be a number above 0$"):
-        arguments(**{name: 0})
-    assert getattr(arguments(**{name: 0.001}), name) == 0.001
+@EACH_WRONG
+def test_a_wrong_argument_is_a_value_error_that_names_it(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: ") as caught:
+        AlertHandler(**{name: value})  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
 
 
-def test_closing_may_wait_for_nothing_at_all() -> None:
-    assert arguments(shutdown_timeout=0).shutdown_timeout == 0
-    with pytest.raises(ValueError, match=r"of at least 0$"):
-        arguments(shutdown_timeout=-0.5)
+@EACH_WRONG
+def test_a_wrong_argument_in_a_configuration_is_named_by_what_dict_config_raises(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match="'alerts'") as caught:
+        logging.config.dictConfig(configuration(**{name: value}))
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert str(caught.value.__cause__).startswith(f"{name}: ")
 
 
-def test_a_number_too_large_for_a_float_is_none() -> None:
-    with pytest.raises(ValueError, match=r"^timeout: "):
-        positive("timeout", 10**400)
+def configuration(**given: object) -> dict[str, Any]:
+    handler = {"class": "alertlog.AlertHandler", **given}
+    return {"version": 1, "disable_existing_loggers": False, "handlers": {"alerts": handler}}
 
 
-@pytest.mark.parametrize("value", [-1, 1.5, "50", None, True])
-def test_the_lines_of_context_are_a_whole_number(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^context_lines: "):
-        arguments(context_lines=value)
-    assert arguments(context_lines=0).context_lines == 0
+def test_each_argument_has_its_wrong_values() -> None:
+    own = AlertHandler.__init__.__code__
+    assert sorted(WRONG) == sorted(RIGHT) == sorted(own.co_varnames[1 : own.co_argcount + own.co_kwonlyargcount])
 
 
-@pytest.mark.parametrize("outbox", ["alerts.sqlite3", "./a", "~/a", ""])
-def test_an_outbox_is_an_absolute_path(outbox: str) -> None:
-    with pytest.raises(ValueError, match=r"^outbox: has to be an absolute path"):
-        arguments(outbox=outbox)
-    assert arguments(outbox="/var/lib/app/a.sqlite3").outbox == "/var/lib/app/a.sqlite3"
+RIGHT: dict[str, list[object]] = {
+    "mailhost": [None, "", "mail.example.org", ("mail.example.org", 1), ["mail.example.org", 65_535]],
+    "fromaddr": [None, "", "a@x.org"],
+    "toaddrs": [None, [], "a@x.org", ["a@x.org"], ("a@x.org",), {"a@x.org"}, frozenset(["a@x.org"])],
+    "subject": [None, "", "Trouble"],
+    "credentials": [None],
+    "secure": [None, (), [], ("both.pem",), ["key.pem", "cert.pem"]],
+    "timeout": [None, 0.001, 10, 300],
+    "alert_level": [None, 0, 35, "ERROR", logging.CRITICAL],
+    "service": [None, "shop"],
+    "subjects": [None, {}, {"quota": "[ETL] API quota alert"}],
+    "context_lines": [0, 10_000],
+    "repeat_after": [0.001, 86_400],
+    "quiet_after": [0.001, 7 * 86_400],
+    "mails_per_hour": [0.1, 1_000],
+    "shutdown_timeout": [None, 0, 0.0, 0.001, 600],
+    "outbox": [None, "/var/lib/app/a.sqlite3", Path("/var/lib/app/a.sqlite3")],
+    "outbox_incidents": [10, 1_000_000],
+    "outbox_bytes": [1024 * 1024, 10**9],
+    "fingerprint": [None, by_record, "tests.test_arguments.by_record", logging.Filter],
+    "env_prefix": ["BACKUP_SMTP_", "S"],
+    "language": ["en", "fr"],
+}
 
 
-@pytest.mark.parametrize("prefix", ["", "_", "SMTP ", "SMTP=", "SMTP\n", "É_", "a-b", "A\0"])
-def test_a_prefix_is_the_beginning_of_a_variables_name(prefix: str) -> None:
-    with pytest.raises(ValueError, match=r"^env_prefix: "):
-        arguments(env_prefix=prefix)
-    assert arguments(env_prefix="BACKUP_SMTP_").env_prefix == "BACKUP_SMTP_"
+@pytest.mark.parametrize(
+    ("name", "value"), [pytest.param(name, value) for name, values in RIGHT.items() for value in values]
+)
+def test_a_right_argument_is_taken_directly_and_from_a_configuration(name: str, value: object) -> None:
+    AlertHandler(**{name: value})  # type: ignore[arg-type]
+    logging.config.dictConfig(configuration(**{name: value}))
+
+
+def test_a_callable_in_a_configuration_is_found_by_its_name() -> None:
+    for name in ("tests.test_arguments.by_record", "ext://tests.test_arguments.by_record"):
+        logging.config.dictConfig(configuration(fingerprint=name))
+        handler = logging._handlers["alerts"]  # type: ignore[attr-defined]
+        assert handler._arguments.fingerprint is by_record
+
+
+# What is no argument
+
+
+@pytest.mark.parametrize("name", ["password", "passwd", "SECRET", "api_token", "Username", "login", "SMTP_PASSWORD"])
+@pytest.mark.parametrize("prefix", ["SMTP_", "MAIL_"])
+def test_what_looks_like_a_secret_is_refused_by_the_names_of_the_two_variables(name: str, prefix: str) -> None:
+    names = rf"^{name}: .*; set {prefix}USERNAME and {prefix}PASSWORD"
+    with pytest.raises(ValueError, match=names) as caught:
+        AlertHandler(env_prefix=prefix, **{name: SECRET})  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+    with pytest.raises(ValueError, match="'alerts'") as caught:
+        logging.config.dictConfig(configuration(env_prefix=prefix, **{name: SECRET}))
+    assert SECRET not in str(caught.value) + str(caught.value.__cause__)
+    assert f"{prefix}PASSWORD" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("repeat_afer", "repeat_afer: no argument of AlertHandler; repeat_after is one"),
+        ("to", "to: no argument of AlertHandler"),
+        ("mail_host", "mail_host: no argument of AlertHandler; mailhost is one"),
+        ("Outbox", "Outbox: no argument of AlertHandler; outbox is one"),
+        ("stream", "stream: no argument of AlertHandler"),
+    ],
+)
+def test_any_other_is_named_with_what_was_meant(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said}$") as caught:
+        AlertHandler(**{name: SECRET})  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+    with pytest.raises(ValueError, match="'alerts'") as caught:
+        logging.config.dictConfig(configuration(**{name: SECRET}))
+    assert str(caught.value.__cause__) == said
+
+
+def test_nothing_unknown_is_fine() -> None:
+    refuse_unknown([], "SMTP_")
+
+
+# What each reads
+
+
+def test_a_prefix_is_the_beginning_of_a_variables_name() -> None:
+    assert prefix_of("BACKUP_SMTP_") == "BACKUP_SMTP_"
 
 
 def test_a_login_in_the_servers_name_is_refused_without_repeating_it() -> None:
@@ -99,15 +210,11 @@ def test_a_login_in_the_servers_name_is_refused_without_repeating_it() -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("credentials", [("etl", SECRET), "etl", (), {}])
-def test_credentials_are_refused_by_the_names_of_the_two_variables(credentials: object) -> None:
-    with pytest.raises(ValueError, match="MAIL_USERNAME and MAIL_PASSWORD") as caught:
-        refuse_credentials(credentials, "MAIL_")
-    assert SECRET not in str(caught.value)
-
-
-def test_no_credentials_are_fine() -> None:
+def test_credentials_are_refused_by_the_names_of_the_two_variables() -> None:
     refuse_credentials(None, "SMTP_")
+    with pytest.raises(ValueError, match="MAIL_USERNAME and MAIL_PASSWORD") as caught:
+        refuse_credentials(("etl", SECRET), "MAIL_")
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -125,33 +232,11 @@ def test_the_server_is_a_host_or_a_pair_as_in_smtphandler(mailhost: Any, server:
 
 
 @pytest.mark.parametrize(
-    "mailhost",
-    [
-        25,
-        ("a",),
-        (),
-        ("a", 25, "c"),
-        (25, "a"),
-        ("a", "25"),
-        ("a", None),
-        ("a", True),
-        {"a": 1, "b": 2},
-        {"a", 5},
-        b"ab",
-    ],
-)
-def test_any_other_server_is_refused(mailhost: Any) -> None:
-    with pytest.raises(ValueError, match=r"^mailhost: "):
-        server_of(mailhost)
-
-
-@pytest.mark.parametrize(
     ("toaddrs", "recipients"),
     [
         (None, ()),
         ("ada@example.org", ("ada@example.org",)),
         (["ada@example.org", "bob@example.org"], ("ada@example.org", "bob@example.org")),
-        (("ada@example.org",), ("ada@example.org",)),
         (frozenset(["ada@example.org"]), ("ada@example.org",)),
         ([], ()),
     ],
@@ -160,20 +245,29 @@ def test_recipients_are_one_address_or_several_as_in_smtphandler(toaddrs: Any, r
     assert recipients_of(toaddrs) == recipients
 
 
-@pytest.mark.parametrize("toaddrs", [5, True, b"ada@example.org", object()])
-def test_recipients_that_are_neither_are_refused(toaddrs: Any) -> None:
-    with pytest.raises(ValueError, match=r"^toaddrs: "):
-        recipients_of(toaddrs)
-
-
 def test_a_list_as_dictconfig_passes_it_on_is_a_list() -> None:
     config = BaseConfigurator({"mailhost": ("mail.example.org", 465), "toaddrs": ["ada@example.org"]}).config
     assert server_of(config["mailhost"]) == ("mail.example.org", 465)
     assert recipients_of(config["toaddrs"]) == ("ada@example.org",)
 
 
+def test_secure_is_none_or_nothing_or_a_client_certificate_whose_key_may_be_in_the_same_file() -> None:
+    assert (secure_of(None), secure_of(()), secure_of([])) == (None, (), ())
+    assert secure_of(["key.pem", "cert.pem"]) == ("key.pem", "cert.pem")
+    assert secure_of(("both.pem",)) == ("both.pem", "both.pem")
+    with pytest.raises(ValueError, match=r"^secure: .*: \[\] for STARTTLS"):
+        secure_of(True)
+
+
+def test_a_level_is_a_number_or_a_name_that_logging_knows() -> None:
+    assert [level_of(level) for level in (None, 0, 35, "CRITICAL")] == [None, 0, 35, 50]
+    logging.addLevelName(35, "NOTICE")
+    assert level_of("NOTICE") == 35
+
+
+def test_an_outbox_is_an_absolute_path() -> None:
+    assert [outbox_of(path) for path in (None, "/a", Path("/a"))] == [None, "/a", "/a"]
+
+
 def test_mail_is_written_in_a_language_that_there_is() -> None:
     assert [language_of(language) for language in LANGUAGES] == ["en", "fr"]
-    for wrong in ("de", "EN", "", None, [], ["en"]):
-        with pytest.raises(ValueError, match="language: has to be one of en, fr"):
-            language_of(wrong)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from alertlog.alert import Tally
 from alertlog.bounds import Bounds, fold
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
-from alertlog.policy import QUIET_ENOUGH, Pace, Plan
+from alertlog.policy import HOUR, QUIET_ENOUGH, Pace, Plan
 from alertlog.testing import MailServer
 from tests.programs import told
 from tests.stories import Story
@@ -75,6 +75,16 @@ def test_a_flood_of_kinds_is_bounded_too(outbox: Outbox) -> None:
         outbox.ingest([trouble(number, kind=f"kind {number}")], {}, TIME)
     assert len(outbox.incidents.all()) <= MANY + outbox.incidents.number() // 10 + 1
     assert counted(outbox) == 10 * MANY
+
+
+def test_folded_trouble_that_nobody_could_be_told_of_takes_no_more_room_though_it_was_quiet(outbox: Outbox) -> None:
+    hours = 2 * MANY
+    for hour in range(hours):
+        at = TIME + 2 * HOUR * hour
+        outbox.ingest([trouble(number, at=at) for number in range(MANY * (hour + 1), MANY * (hour + 2))], {}, at)
+    (folded,) = (one for one in outbox.incidents.all() if one.folded)
+    assert folded.count == MANY * (hours - 1)
+    assert counted(outbox) == MANY * hours
 
 
 def test_told_and_quiet_incidents_close_to_make_room_the_quietest_first(outbox: Outbox) -> None:

@@ -22,19 +22,17 @@ from alertlog.capture import (
     EXTRA_LIMIT,
     EXTRAS_LIMIT,
     MESSAGE_LIMIT,
-    NAME_LIMIT,
     Redacts,
-    alert_kind,
     fingerprint,
-    shape,
     snapshot,
     stub,
 )
 from alertlog.journal import MAX_PAYLOAD
 from alertlog.redact import MARK, Redactor
 from alertlog.traces import traceback_text
+from alertlog.values import NAME_LIMIT
 from tests.support import TIME, Plain, record
-from tests.test_traces import caught, chain, fail, from_a_cause, from_none
+from tests.test_traces import caught, chain, fail, from_a_cause
 from tests.test_values import VALUES, Proxy, Raises, Text, looped
 
 SECRET = "hunter2-correct-horse-battery"
@@ -58,193 +56,6 @@ def same(*records: logging.LogRecord) -> bool:
     found = set(map(fingerprint, records))
     assert all(re.fullmatch("[0-9a-f]{16}", one) for one in found)
     return len(found) == 1
-
-
-# What is the same trouble
-
-
-def test_a_template_with_other_arguments_is_the_same_trouble() -> None:
-    assert same(record("Quota used: %d of %d", 99, 100), record("Quota used: %d of %d", 100, 100))
-    assert same(record("%(used)s", {"used": 1}), record("%(used)s", {"used": 2}))
-
-
-def test_another_template_logger_or_level_is_other_trouble() -> None:
-    assert not same(record("Quota used: %d", 5), record("Quota used %d", 5))
-    assert not same(record(), record(name="shop.prices"))
-    assert not same(record(), record(levelno=logging.ERROR))
-
-
-def test_where_a_record_comes_from_does_not_matter() -> None:
-    assert same(record(), record(lineno=99, pathname="/other.py", funcName="save", created=5.0, thread=7, process=9))
-
-
-def test_with_a_kind_only_the_kind_and_its_key_matter() -> None:
-    first = record("Quota of %s", "A", alert="quota")
-    assert same(first, record("No quota", name="x", levelno=10, alert="quota"), record(Proxy(), alert="quota"))
-    assert not same(first, record("Quota of %s", "A", alert="price"))
-    assert not same(first, record("Quota of %s", "A", alert="quota", alert_key="A"))
-    assert not same(record(alert="quota", alert_key="B"), record(alert="quota", alert_key="A"))
-    assert same(record(alert="quota", alert_key=7), record(alert="quota", alert_key="7"))
-
-
-@pytest.mark.parametrize(
-    ("extra", "kind"),
-    [({}, None), ({"alert": None}, None), ({"alert": False}, None), ({"alert": True}, ""), ({"alert": ""}, ""),
-     ({"alert": "quota"}, "quota"), ({"alert": 7}, "7"),
-     ({"alert": Raises()}, "<Raises: str() raised ZeroDivisionError>"),
-     ({"alert": "x" * 5_000}, f"{'x' * NAME_LIMIT} [... cut, 5,000 characters in all]")],
-    ids=lambda value: type(value).__name__,
-)  # fmt: skip
-def test_the_kind_is_what_the_extra_names(extra: dict[str, Any], kind: str | None) -> None:
-    assert alert_kind(record(**extra)) == kind
-    assert taken(record(**extra)).kind == (kind or "")
-
-
-def test_without_a_name_a_kind_groups_as_any_other_record() -> None:
-    assert same(record(alert=True), record(), record(alert=""))
-    assert not same(record("a", alert=True), record("b", alert=True))
-
-
-def test_another_exception_behind_the_same_text_is_other_trouble() -> None:
-    def elsewhere() -> NoReturn:
-        raise ValueError("a")
-
-    one, other = caught(lambda: fail(ValueError("a"))), caught(lambda: fail(KeyError("a")))
-    assert same(raised(one), raised(caught(lambda: fail(ValueError("another text")))))
-    assert not same(raised(one), raised(other))
-    assert not same(raised(one), raised(caught(elsewhere)))
-    assert not same(raised(one), record("Prices failed"))
-
-
-def test_another_cause_is_other_trouble() -> None:
-    assert same(raised(caught(from_a_cause)), raised(caught(from_a_cause)))
-    assert not same(raised(caught(from_a_cause)), raised(caught(from_none)))
-
-
-def test_another_member_of_a_group_is_other_trouble() -> None:
-    def group(*members: Exception) -> logging.LogRecord:
-        return raised(ExceptionGroup("some failed", members))
-
-    assert same(group(ValueError("a")), group(ValueError("b")))
-    assert not same(group(ValueError("a")), group(KeyError("a")))
-
-
-def test_of_a_long_chain_the_outer_links_tell_what_trouble_it_is() -> None:
-    started = time.perf_counter()
-    assert same(raised(chain(2_000)), raised(chain(3_000)))
-    assert time.perf_counter() - started < 5
-
-
-SHAPES = [
-    ("Order {} failed", ["17", "4711", "1,024", "12.5"]),
-    ("User {} is locked", ["ada@example.org", "bob.smith+etl@mail.example.co.uk"]),
-    ("Session {} expired", ["550e8400-e29b-41d4-a716-446655440000", "ABCDEF01-2345-6789-abcd-ef0123456789"]),
-    ("Object at {} is gone", ["0x7f3a9c001d40", "0XFF", "0x0"]),
-    ("Commit {} broke it", ["8403f96586027427e5e0b097fd830f4774e9c87d", "00e9c87d", "a1b2c3d4"]),
-    ("No file {}", ["/var/lib/etl/2026-01-02.csv", "/tmp/a/b", "C:\\data\\in.csv", "D:\\x\\y.z"]),
-    ("Late since {}", ["2026-01-02", "2026-01-02T03:04:05", "2026/01/02", "03:04:05.678", "5"]),
-    ("Server 10.0.0.{}:{} is dead", ["1", "254"]),
-    ("Late since {} UTC", ["2026-01-02 03:04:05", "02.01.2026 3:04"]),
-    ("took {}s", ["1", "1.5", "1234.56789"]),
-    ("GET https://api.example.org/v2/{} failed", ["prices/17", "prices/AAPL", "quotes/MSFT/2026"]),
-]
-
-
-@pytest.mark.parametrize(("text", "values"), SHAPES, ids=[text for text, _values in SHAPES])
-def test_a_formatted_text_groups_by_its_shape(text: str, values: list[str]) -> None:
-    texts = [text.replace("{}", value) for value in values]
-    assert same(*map(record, texts))
-    assert same(*(record({"event": each, "id": each}) for each in texts))
-    assert same(*(record(ValueError(each)) for each in texts))
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Quota used up", "Price missing"),
-        ("Could not load", "Could not save"),
-        ("Order 17 failed", "Order 17 refused"),
-        ("dead beef", "bad face"),
-        ("facade", "decade"),
-        ("deadbeefs", "defaced"),
-        ("Vendor a/b failed", "Vendor c/d failed"),
-        ("Symbol AAPL", "Symbol MSFT"),
-    ],
-)
-def test_different_words_are_different_trouble(one: str, other: str) -> None:
-    assert not same(record(one), record(other))
-    assert not same(record({"event": one}), record({"event": other}))
-
-
-def test_a_dict_groups_by_its_event_and_without_one_by_its_shape() -> None:
-    assert same(record({"event": "order %s failed", "id": 1}), record({"event": "order %s failed", "user": "ada"}))
-    assert not same(record({"event": "order failed"}), record({"event": "order refused"}))
-    assert same(record({"order": 17}), record({"order": 18}))
-    assert not same(record({"order": 17}), record({"user": 17}))
-
-
-def test_an_object_groups_by_its_kind_and_shape() -> None:
-    assert same(record(ValueError("order 17")), record(ValueError("order 18")))
-    assert not same(record(ValueError("order 17")), record(KeyError("order 17")))
-    assert not same(record("5"), record(5))
-    assert same(record(Raises()), record(Raises()))
-
-
-def test_a_shape_is_taken_of_the_beginning_only() -> None:
-    assert shape("x " * 500 + "a") == shape("x " * 500 + "b")
-    assert shape("x " * 499 + "a") != shape("x " * 499 + "b")
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "a",
-        "1",
-        "/",
-        "/a",
-        "\\a",
-        "a@b.",
-        "a.a@",
-        "1:",
-        "0x",
-        "f",
-        "-",
-        "12345678-",
-        "a@" + "b." * 9,
-        "x.y",
-        "C:",
-        " ",
-        "\u0661",
-    ],
-)
-def test_the_work_on_a_shape_is_linear_in_the_text(piece: str) -> None:
-    from alertlog.capture import _VARIES
-
-    text = (piece * (1_000_000 // len(piece) + 1))[:1_000_000]
-    started = time.perf_counter()
-    _VARIES.sub("#", f"{text}!")
-    assert time.perf_counter() - started < 20
-
-
-@given(st.text(st.characters(), max_size=50))
-def test_any_text_has_a_shape_without_a_digit(text: str) -> None:
-    assert not re.search(r"\d", shape(text))
-
-
-@given(VALUES, VALUES, VALUES)
-def test_any_record_has_a_fingerprint_the_same_each_time(message: Any, kind: Any, key: Any) -> None:
-    made = record(message, alert=kind, alert_key=key)
-    assert same(made, made)
-
-
-@pytest.mark.parametrize(
-    "made",
-    [record(name=None), record(name=Raises()), record(exc_info=True), record(exc_info="text"), record(exc_info=(1,)),
-     record(Proxy()), record({"event": Proxy()}), record("\ud800"), record(name="\udcff"), record(None)],
-    ids=["name", "hostile name", "flag", "text", "tuple", "proxy", "event", "surrogate", "bytes", "none"],
-)  # fmt: skip
-def test_a_broken_record_has_a_fingerprint(made: logging.LogRecord) -> None:
-    assert same(made, made)
 
 
 # What is taken of it
@@ -520,11 +331,72 @@ def test_arguments_that_do_not_fit_are_redacted() -> None:
     assert "hunter" not in alert.problem
 
 
+def secretive(**fields: Any) -> logging.LogRecord:
+    """A record that has a secret in every text it can have one in."""
+    texts = (
+        "levelname",
+        "name",
+        "pathname",
+        "funcName",
+        "processName",
+        "threadName",
+        "taskName",
+        "exc_text",
+        "stack_info",
+    )
+    made = record(f"Login with {SECRET}", **dict.fromkeys(texts, f"a {SECRET} b"))
+    made.__dict__.update({f"x {SECRET}": SECRET, "alert": f"login {SECRET}", "alert_key": SECRET} | fields)
+    return made
+
+
+@pytest.mark.parametrize("long", ["", "x" * 100_000])
+def test_no_field_of_an_alert_carries_a_secret_of_the_environment(long: str) -> None:
+    said = {"text": SECRET, "subject": SECRET, "problem": SECRET, "host": f"vps {SECRET}"}
+    made = secretive(more=f"{long}{SECRET}", alert=f"login {SECRET} {long}")
+    assert "hunter2" not in Tally.one(taken(made, REDACTOR, **said)).to_json().decode()
+    failed = raised(ValueError(f"no {SECRET}"))
+    assert "hunter2" not in Tally.one(taken(failed, REDACTOR, **said)).to_json().decode()
+    assert "hunter2" not in Tally.one(stub(made, "0" * 16, ValueError(SECRET), REDACTOR)).to_json().decode()
+
+
+@pytest.mark.parametrize("name", ["levelname", "name", "funcName", "processName", "threadName", "taskName", "alert"])
+def test_no_part_of_a_secret_is_left_where_a_name_is_cut(name: str) -> None:
+    made = record(**{name: f"{'x' * (NAME_LIMIT - 5)}{SECRET}"})
+    assert "hunte" not in Tally.one(taken(made, REDACTOR)).to_json().decode()
+
+
+def test_a_kind_that_only_looks_like_a_secret_stays_what_subjects_and_mutes_go_by() -> None:
+    alert = taken(record("password=a1b2c3", alert="token:expired"), REDACTOR)
+    assert (alert.kind, alert.message) == ("token:expired", f"password={MARK}")
+
+
+def test_an_extra_that_was_there_before_the_records_own_fields_is_taken() -> None:
+    made = record()
+    made.__dict__ = {"tenant": "a", **made.__dict__}
+    assert taken(made).extras == (("tenant", "a"),)
+
+
+def test_a_kind_that_is_no_text_is_cleaned_as_text() -> None:
+    assert taken(record(alert=Text(f"login {SECRET}")), REDACTOR).kind == f"login {MARK}"
+
+
+def test_names_that_are_no_texts_or_too_long_are_taken_as_far_as_they_go() -> None:
+    alert = taken(record(threadName=5, processName=None, taskName=["a"], **{"x" * 300: "y"}))
+    assert (alert.thread, alert.process, alert.task) == ("5", "", "['a']")
+    assert alert.extras == ((f"{'x' * NAME_LIMIT} [... cut, 300 characters in all]", "y"),)
+    made = record()
+    made.__dict__[5] = "five"  # type: ignore[index]
+    assert taken(made).extras == (("5", "five"),)
+
+
 # What can't be taken
 
 
 class Broken(Plain):
     """A redactor that is at the end of the stack."""
+
+    def harmless(self, text: str) -> bool:
+        raise RecursionError(text[:5])
 
     def text(self, text: str) -> str:
         raise RecursionError(text[:5])

@@ -23,7 +23,8 @@ import pytest
 
 from alertlog import AlertHandler, context
 from alertlog.alert import Alert, Tally
-from alertlog.context import CONTEXT_LIMIT, CONTEXTS_A_SECOND, KEPT_LINES, LINE_LIMIT, Trails
+from alertlog.context import CONTEXTS_A_SECOND, KEPT_LINES, Trails
+from alertlog.lines import CONTEXT_LIMIT, LINE_LIMIT
 from alertlog.redact import MARK, Redactor
 from alertlog.testing import MailServer, ManualClock
 from tests.behaviours import PATIENCE
@@ -517,6 +518,9 @@ class Counting(Plain):
 
     calls = 0
 
+    def harmless(self, text: str) -> bool:
+        return KNOWING.harmless(text)
+
     def text(self, text: str) -> str:
         self.calls += 1
         return KNOWING.text(text)
@@ -530,6 +534,11 @@ def test_secrets_are_taken_out_of_all_lines_in_one_go(trails: Trails) -> None:
     texts = [text for *_, text in trails.before(redactor)]
     assert texts == [f"logged in with {MARK}", f"token={MARK}", "done"]
     assert redactor.calls == 1
+
+
+def test_levels_and_loggers_names_are_without_secrets_too(trails: Trails) -> None:
+    trails.add(record("done", levelname=f"a {SECRET}", name=f"shop.{SECRET}"))
+    assert [line[1:] for line in trails.before(KNOWING)] == [(f"a {MARK}", f"shop.{MARK}", "done")]
 
 
 @pytest.mark.parametrize("odd", ["a\n\0\nb", "-----BEGIN PRIVATE KEY-----\nMIIE", "Authorization: Bearer", "password="])

@@ -14,7 +14,7 @@ import pytest
 
 from alertlog import AlertHandler
 from alertlog.alert import Alert
-from alertlog.courier import LAST_LOOKS, Courier
+from alertlog.courier import GATHER, LAST_LOOKS, Courier
 from alertlog.intake import Intake
 from alertlog.letter import Wording
 from alertlog.planning import Post
@@ -37,6 +37,7 @@ class Watched(Rounds):
     def __init__(self, story: Threaded) -> None:
         post = Post(Pace(), lambda: Wording(OWNER.service), lambda: read_smtp(story.environ))
         super().__init__(story.place, OWNER, post, story.intake, story.recorder, story.clock)
+        self.starts: list[float] = []
         self.done: list[bool] = []
         self.idents: set[int] = set()
         self.began = threading.Event()
@@ -48,6 +49,7 @@ class Watched(Rounds):
         self.after_round: Callable[[], object] = lambda: None
 
     def once(self, *, leaving: bool) -> None:
+        self.starts.append(time.monotonic())
         self.idents.add(threading.get_ident())
         self.began.set()
         assert self.go_on.wait(PATIENCE)
@@ -72,7 +74,7 @@ class Threaded:
         self.environ = address(server)
         self.clock = ManualClock()
         self.recorder = Recorder()
-        self.intake = Intake(place, OWNER.key, self.clock, lambda _alert, _error: None)
+        self.intake = Intake(place, OWNER, self.clock, lambda _alert, _error: None)
         self.rounds = Watched(self)
         self.prepared = 0
         self.courier = Courier(self._prepare, self.intake, self.recorder)
@@ -176,11 +178,59 @@ def test_a_courier_looks_by_itself_too(threaded: Threaded, server: MailServer) -
 
 def test_a_burst_is_one_piece_of_work_however_often_it_wakes(threaded: Threaded, server: MailServer) -> None:
     for number in range(1_000):
-        threaded.alert(f"Disk full, {number}")
+        threaded.alert(f"Disk {'abcdefghij'[number % 10]} full")
         threaded.courier.wake()
     threaded.ask()
     assert threaded.rounds.done == [False]
-    assert len(server.mails) == 1
+    opening, digest = server.mails
+    assert (count(opening), count(digest)) == (100, 900)
+
+
+def test_while_a_burst_lasts_rounds_begin_no_more_often_than_once_a_second(
+    threaded: Threaded, server: MailServer
+) -> None:
+    threaded.courier.start()
+    raised = 0
+    while len(threaded.rounds.starts) < 3:
+        raised += 1
+        threaded.alert(f"Trouble of kind {'abcdefghij'[raised % 10]}")
+        threaded.courier.wake()
+        threading.Event().wait(0.02)
+    threaded.ask(leaving=True)
+    first, second, third = threaded.rounds.starts[:3]
+    # Less than the whole second between them only by as much as the first of two was late for its turn.
+    assert min(second - first, third - second) > 0.5
+    assert told(server.mails) == raised
+
+
+def test_the_first_alert_after_a_pause_is_worked_on_soon_and_what_follows_it_when_the_second_is_over(
+    threaded: Threaded, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alertlog.courier.IDLE", PATIENCE)
+    threaded.courier.start()
+    threaded.alert("Disk a full")
+    threaded.courier.wake()
+    server.wait_for(1)
+    for letter in "bc":
+        threaded.alert(f"Disk {letter} full")
+        threaded.courier.wake()
+        threading.Event().wait(2 * GATHER)
+    assert len(threaded.rounds.done) == 1
+    threaded.ask()  # who waits ends it at once
+    assert len(threaded.rounds.done) == 2
+    assert told(server.mails) == 3
+
+
+def test_after_a_round_that_somebody_waited_for_the_next_alert_is_the_first_after_a_pause(
+    threaded: Threaded, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alertlog.courier.IDLE", PATIENCE)
+    for number in range(2):
+        threaded.alert(f"Disk {'ab'[number]} full")
+        threaded.ask()
+    threaded.alert("Disk c full")
+    threaded.courier.wake()
+    server.wait_for(3)
 
 
 def test_what_comes_while_it_gathers_is_part_of_the_same_work(threaded: Threaded, server: MailServer) -> None:
@@ -303,7 +353,7 @@ def test_what_processes_leave_just_before_the_last_courier_does_is_taken_along_b
 
     def leave() -> None:
         if left:
-            other = Intake(threaded.place, OWNER.key, threaded.clock, lambda _alert, _error: None)
+            other = Intake(threaded.place, OWNER, threaded.clock, lambda _alert, _error: None)
             other.add(alert(left.pop(), threaded.clock))
             other.forget()
 
@@ -330,6 +380,16 @@ def test_where_no_thread_is_to_be_had_nobody_waits_and_a_later_try_succeeds(
     threading.stack_size(0)
     assert no_threads.courier.start()
     server.wait_for(1)
+
+
+def test_when_the_interpreter_is_ending_no_thread_is_asked_for(
+    threaded: Threaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as ending:
+        ending.setattr(sys, "is_finalizing", lambda: True)
+        assert not threaded.courier.start()
+    assert not couriers()
+    threaded.ask()
 
 
 def test_an_unexpected_error_is_reported_once_and_the_thread_goes_on(threaded: Threaded, server: MailServer) -> None:

@@ -82,7 +82,7 @@ def test_a_dead_server_is_tried_after_5_seconds_then_twice_as_long_up_to_15_minu
 @pytest.mark.parametrize(("chance", "wait"), [(0.0, 5.0), (1.0, 6.25)])
 def test_the_jitter_is_drawn_from_an_argument(chance: float, wait: float) -> None:
     clock, recorder, pace = ManualClock(), Recorder(), Pace()
-    intake = Intake(None, OWNER.key, clock, lambda _alert, _error: None)
+    intake = Intake(None, OWNER, clock, lambda _alert, _error: None)
     keeper = Keeper(None, OWNER, pace, intake, recorder, clock)
     with dead_port() as port:
         environ = address(MailServer("none")) | {"SMTP_PORT": str(port)}

@@ -159,6 +159,33 @@ def test_an_alert_that_can_be_written_nowhere_is_in_an_event_and_is_mailed_all_t
     assert told(server.mails) == 1
 
 
+def test_of_a_burst_that_can_be_written_nowhere_each_alert_is_whole_in_an_event(site: Site, server: MailServer) -> None:
+    (site.folder / "file").touch()
+    program = """
+def burst(name):
+    for number in range(100):
+        try:
+            raise ValueError(f"in {name}-{number}")
+        except ValueError:
+            log.critical("Call %s-%d failed %s", name, number, "x" * 5_000, exc_info=True)
+
+listen(fingerprint=lambda record: record.getMessage())
+threads = [threading.Thread(target=burst, args=(name,)) for name in "abcd"]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+    nowhere = str(site.folder / "file" / "alerts.sqlite3")
+    outcome = site.run(program, ALERTLOG_OUTBOX=nowhere, PYTHONUNBUFFERED="1")  # as in many an image
+    assert outcome.status == 0
+    told_of = {event["alert"]["message"]: event["alert"] for event in outcome.events if "alert" in event}
+    names = [f"{name}-{number}" for name in "abcd" for number in range(100)]
+    assert set(told_of) == {f"Call {name} failed {'x' * 5_000}" for name in names}
+    assert all(f"ValueError: in {message.split()[1]}" in alert["traceback"] for message, alert in told_of.items())
+    assert told(server.mails) == 400
+
+
 def test_without_a_home_and_without_a_place_given_memory_and_an_event_have_the_alert(
     site: Site, server: MailServer
 ) -> None:

@@ -214,3 +214,11 @@ def test_readme_lists_the_variables_that_are_read() -> None:
 def test_the_links_of_readme_lead_to_files_that_are_there() -> None:
     links = [link.partition("#")[0] for link in Page("README.md", ROOT / "README.md", README).links]
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@LANGUAGES
+def test_the_table_of_modules_names_each_of_them_once(language: dict[str, Page]) -> None:
+    rows = language["reference/architecture.md"].table("architecture-modules")
+    named = [name for row in rows for name in code(row[1])]
+    modules = {path.stem for path in (ROOT / "alertlog").glob("*.py")} - {"__init__"}
+    assert Counter(named) == Counter(modules)

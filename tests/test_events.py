@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alertlog import events
 from alertlog.events import EVENTS, FIELDS, LOGGER, Reporter
 from alertlog.redact import MARK, Redactor
 from alertlog.testing import ManualClock
@@ -302,6 +303,29 @@ def test_events_of_several_threads_do_not_mix(reporter: Reporter, stream: io.Str
     for thread in threads:
         thread.join(60)
     assert sorted(line["attempt"] for line in lines(stream)) == list(range(400))
+
+
+@pytest.mark.usefixtures("logger")
+def test_a_thread_that_stopped_in_the_middle_of_an_event_holds_no_other_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, go_on = threading.Event(), threading.Event()
+
+    class Stopping(io.StringIO):
+        def write(self, text: str) -> int:
+            if "first" in text:
+                stopped.set()
+                go_on.wait(60)
+            return super().write(text)
+
+    monkeypatch.setattr(events, "TURN", 0.01)
+    stream = Stopping()
+    reporter = Reporter(Redactor.of({}), CLOCK, stream)
+    thread = threading.Thread(target=reporter.report, args=("smtp_send_failed", "the first"))
+    thread.start()
+    assert stopped.wait(60)
+    reporter.report("smtp_send_failed", "the second")
+    go_on.set()
+    thread.join(60)
+    assert [line["message"].split()[-1] for line in lines(stream)] == ["second", "first"]
 
 
 # Whoever listens

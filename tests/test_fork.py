@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from alertlog.forks import UnitLock
 from alertlog.testing import MailServer
 from tests.conversation import Conversation
 from tests.programs import PATIENCE, Site, told, wait_until_told
 from tests.servers import ScriptedServer, then
+from tests.sessions import eventually
 
 FAMILY = """
 def fork(work):
@@ -123,6 +125,32 @@ if __name__ == "__main__":
     assert outcome.status == 0, outcome.stderr
     assert told(server.mails) == 3_001
     assert not site.journals
+
+
+def test_a_child_of_multiprocessing_that_gave_its_handler_up_ends_well(site: Site, server: MailServer) -> None:
+    program = """
+import multiprocessing
+
+
+def work():
+    listen()
+    log.critical("Quota used up")
+    (handler,) = log.handlers
+    log.removeHandler(handler)
+    handler.close()
+    del handler
+    gc.collect()
+
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0, child.exitcode
+    """
+    outcome = site.run(program)
+    assert outcome.status == 0
+    assert told(server.mails) == 1
 
 
 def test_a_pool_of_processes_counts_exactly(site: Site, server: MailServer) -> None:
@@ -352,6 +380,31 @@ with lock:
     reap(fork(grandchild))
     """
     assert site.run(FAMILY + program).stdout == "1\n1\n1\n"
+
+
+def test_a_fork_gets_between_units_of_work_and_waits_no_longer_than_it_may() -> None:
+    lock, go_on, done = UnitLock(), threading.Event(), list[str]()
+
+    def unit(name: str) -> None:
+        with lock:
+            assert go_on.wait(PATIENCE)
+            done.append(name)
+
+    threads = [threading.Thread(target=unit, args=(name,)) for name in ("under way", "next")]
+    for thread in threads:
+        assert not lock._next.locked()
+        thread.start()
+        assert eventually(lambda: lock._lock.locked())
+    assert eventually(lambda: lock._next.locked())  # one is under way, and one waits
+    assert not lock.acquire(timeout=0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert done == ["under way", "next"]
+    with lock:
+        assert not lock.acquire(timeout=0.01)
+    assert lock.acquire(timeout=PATIENCE)
+    lock.release()
 
 
 def test_forks_one_after_another_while_alerts_are_sent_lose_and_double_nothing(site: Site, server: MailServer) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import logging
 import logging.config
 import logging.handlers
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +20,11 @@ import pytest
 
 import alertlog
 from alertlog import AlertHandler
+from alertlog.shaping import digits
 from alertlog.testing import MailServer
+from tests.programs import fingerprints, told
 from tests.sessions import eventually
+from tests.test_courier import NO_STACK
 
 Log = Callable[..., logging.Logger]
 
@@ -331,7 +337,169 @@ def test_what_a_signal_handler_raises_amid_a_formatter_goes_on_and_the_alert_is_
     assert sum(int(mail.message["X-Alertlog-Count"]) for mail in server.mails) == 2
 
 
+def test_an_overridden_get_subject_finds_the_programs_own_fingerprint_in_what_it_overrides(
+    server: MailServer, log: Log, tmp_path: Path
+) -> None:
+    class Mine(AlertHandler):
+        def getSubject(self, record: logging.LogRecord) -> str:
+            return f"mine: {super().getSubject(record)}"
+
+    arguments: dict[str, Any] = {"fingerprint": lambda _record: "0123456789abcdef", "subject": "{fingerprint}"}
+    log(Mine(outbox=tmp_path / "alerts.sqlite3", **arguments)).critical("Quota used")
+    server.wait_for(1)
+    assert subjects(server) == ["mine: 0123456789abcdef"]
+
+
+# The program's own grouping
+
+
+def by_function(record: logging.LogRecord) -> str:
+    return record.funcName or ""
+
+
+def test_records_with_the_same_fingerprint_of_the_programs_own_are_one_incident(server: MailServer, log: Log) -> None:
+    logger = log(fingerprint=by_function)
+    for message in ("Quota used up", "Disk full", "No price"):
+        logger.critical(message)
+    handler_of(logger).close()
+    assert told(server.mails) == 3
+    assert set(fingerprints(server.mails)) == {digits(sys._getframe().f_code.co_name)}
+
+
+def test_the_programs_own_grouping_is_asked_once_for_each_alert_on_the_thread_that_logs(log: Log) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def rule(record: logging.LogRecord) -> str:
+        asked.append((record.getMessage(), threading.get_ident()))
+        return "one"
+
+    logger = log(fingerprint=rule)
+    logger.error("No alert")
+    for message in ("Quota used up", "Disk full"):
+        logger.critical(message)
+    assert asked == [(message, threading.get_ident()) for message in ("Quota used up", "Disk full")]
+
+
+@pytest.mark.parametrize(
+    ("broken", "failure"),
+    [
+        (lambda record: record.nothing, "raised AttributeError"),
+        (lambda _record: sys.exit(3), "raised SystemExit"),
+        (lambda _record: None, "returned NoneType, not str"),
+    ],
+)
+def test_where_the_programs_own_grouping_fails_each_alert_is_grouped_by_ours_and_one_event_says_so(
+    server: MailServer, log: Log, events: Events, broken: Callable[[logging.LogRecord], Any], failure: str
+) -> None:
+    logger = log(fingerprint=broken)
+    for _ in range(5):
+        logger.critical("Quota used up")
+        logger.critical("Disk full")
+    handler_of(logger).close()
+    assert told(server.mails) == 10
+    assert len(set(fingerprints(server.mails))) == 2
+    (event,) = events("alert_capture_failed")
+    assert f"fingerprint {failure}" in event["message"]
+    assert event["alert"]["message"] == "Quota used up"
+
+
+def test_alerts_that_the_programs_own_grouping_and_format_log_are_heard_and_end(
+    server: MailServer, log: Log, tmp_path: Path
+) -> None:
+    def rule(record: logging.LogRecord) -> str:
+        for number in range(2):
+            logger.critical("The rule says %d", number)
+        return record.getMessage()
+
+    class Mine(AlertHandler):
+        def format(self, record: logging.LogRecord) -> str:
+            logger.critical("The format says so")
+            return super().format(record)
+
+    logger = log(Mine(outbox=tmp_path / "alerts.sqlite3", fingerprint=rule))
+    for _ in range(100):
+        logger.critical("Quota used up")
+    handler_of(logger).close()
+    assert told(server.mails) == 100 + 2 * 100 + 1
+
+
+def test_asking_what_would_be_mailed_does_not_ask_the_grouping_about_what_it_logs_meanwhile(log: Log) -> None:
+    def rule(record: logging.LogRecord) -> str:
+        logger.critical("From within")
+        return record.getMessage()
+
+    logger = log(fingerprint=rule)
+    record = logger.makeRecord(logger.name, logging.INFO, "file", 1, "Quota used", (), None)
+    assert handler_of(logger).alert_of(record).fingerprint == digits("Quota used")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("where", ["fingerprint", "filter", "text"])
+def test_what_a_signal_handler_raises_amid_a_method_of_the_programs_goes_on_and_the_alert_is_kept(
+    server: MailServer, log: Log, error: type[BaseException], where: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise error
+
+    signals = [signal.SIGALRM]
+
+    def interrupted(*_: object) -> str:
+        while signals:
+            signal.raise_signal(signals.pop())
+        return "used"
+
+    logger = log(fingerprint=interrupted if where == "fingerprint" else None)
+    if where == "filter":
+        handler_of(logger).addFilter(interrupted)  # type: ignore[arg-type]
+    text = type("Text", (), {"__str__": interrupted})() if where == "text" else "used"
+    before = signal.signal(signal.SIGALRM, functools.partial(interrupt))
+    try:
+        with pytest.raises(error):
+            logger.critical("Quota %s", text)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    handler_of(logger).close()
+    assert told(server.mails) == 1
+
+
 # Nothing raises
+
+
+class Leaving:
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "extra"),
+    [
+        (Leaving(), (), {}),
+        ("with %s", (Leaving(),), {}),
+        ("extra", (), {"thing": Leaving()}),
+        ("extras", (), {"things": [Leaving()]}),
+        ("kind", (), {"alert": Leaving()}),
+    ],
+)
+def test_a_record_whose_text_raises_system_exit_is_mailed_and_the_program_goes_on(
+    server: MailServer, log: Log, message: Any, arguments: tuple[Any, ...], extra: dict[str, Any]
+) -> None:
+    log().critical(message, *arguments, extra=extra)
+    (mail,) = server.wait_for(1)
+    assert "SystemExit" in mail.text
+
+
+def test_an_exception_whose_text_raises_system_exit_is_mailed_and_the_program_goes_on(
+    server: MailServer, log: Log
+) -> None:
+    logger = log()
+    try:
+        raise type("Strange", (Leaving, ValueError), {})
+    except ValueError:
+        logger.critical("Quota used", exc_info=True)
+    (mail,) = server.wait_for(1)
+    assert "Strange: <str() raised SystemExit>" in mail.text
 
 
 class Broken:
@@ -381,17 +549,18 @@ def test_a_record_that_defeats_capturing_altogether_is_mailed_as_far_as_it_goes(
     assert events("alert_capture_failed")
 
 
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_a_filter_that_raises_lets_the_record_through_with_an_event(
-    server: MailServer, log: Log, events: Events
+    server: MailServer, log: Log, events: Events, error: type[BaseException]
 ) -> None:
     def broken(_record: logging.LogRecord) -> bool:
-        raise RuntimeError
+        raise error
 
     logger = log()
     handler_of(logger).addFilter(broken)
     logger.critical("through")
     assert server.wait_for(1)
-    assert "filter raised" in events("alert_capture_failed")[0]["message"]
+    assert f"filter raised {error.__name__}" in events("alert_capture_failed")[0]["message"]
 
 
 def test_a_filter_decides_and_may_replace_the_record(server: MailServer, log: Log) -> None:
@@ -512,6 +681,59 @@ def test_signals_and_finalizers_that_log_while_emit_runs_neither_deadlock_nor_ge
     gc.collect()
     handler_of(logger).close()
     assert sum(int(mail.message["X-Alertlog-Count"]) for mail in server.mails) == raised + 2 * made
+
+
+def test_a_text_that_flushes_while_it_is_asked_for_hangs_nobody(server: MailServer, log: Log) -> None:
+    logger = log()
+
+    class Flushing:
+        def __str__(self) -> str:
+            logger.critical("from within")
+            handler_of(logger).flush()
+            return "flushing"
+
+    logger.critical("first")
+    logger.critical("outer %s", Flushing())
+    handler_of(logger).close()
+    assert told(server.mails) == 3
+
+
+def test_where_no_thread_is_to_be_had_the_alert_is_in_an_event_and_sent_when_there_is_one(
+    server: MailServer, log: Log, events: Events
+) -> None:
+    logger = log()
+    before = threading.stack_size(NO_STACK)
+    try:
+        logger.critical("Quota used")
+    finally:
+        threading.stack_size(before)
+    (event,) = events("smtp_send_failed")
+    assert "no thread to send from" in event["message"]
+    assert event["alert"]["message"] == "Quota used"
+    handler_of(logger).flush()
+    assert told(server.mails) == 1
+
+
+def test_a_machine_that_cannot_tell_its_name_stops_no_program_and_once_it_can_alerts_are_mailed(
+    server: MailServer, log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown() -> str:
+        raise OSError("no name")
+
+    def broken(_record: logging.LogRecord) -> bool:
+        raise RuntimeError
+
+    logger = log()
+    with monkeypatch.context() as nameless:
+        nameless.setattr(socket, "gethostname", unknown)
+        logger.critical("Lost %d", 1)
+        handler_of(logger).addFilter(broken)
+        logger.critical("Lost %d", 2)
+        handler_of(logger).removeFilter(broken)
+    assert capsys.readouterr().err.count("OSError: no name") == 3  # the second record tells of the filter as well
+    logger.critical("Kept")
+    server.wait_for(1)
+    assert ["Kept" in subject for subject in subjects(server)] == [True]
 
 
 def test_a_record_at_the_very_end_of_the_stack_is_taken_later(server: MailServer, log: Log) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from alertlog.alert import Tally
+from alertlog.bounds import is_folded
+from alertlog.crowd import CROWD, KINDS, LOOSE
 from alertlog.intake import JOURNAL_LIMIT, MARKS_LIMIT, MEMORY_LIMIT, OPEN_FOR, OPEN_LIMIT, Intake
 from alertlog.journal import Journal
 from alertlog.testing import ManualClock
-from tests.support import KEY, TIME, Taken, all_of, child, fill, small_disk, some_alert
+from tests.support import OWNER, TIME, Taken, all_of, child, fill, small_disk, some_alert
 
 
 @pytest.fixture
@@ -27,6 +29,15 @@ def taken(tmp_path: Path) -> Taken:
 def disk(tmp_path: Path) -> Iterator[Path]:
     with small_disk(tmp_path, 256) as place:
         yield place
+
+
+def in_threads(work: Callable[[int], None], number: int) -> None:
+    """Do it in so many threads at once, each with its number."""
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 # Accepting
@@ -68,13 +79,135 @@ def test_without_a_place_memory_holds_it() -> None:
     assert not taken.intake.nothing_there()
 
 
-def test_memory_holds_so_many_alerts_and_each_was_told() -> None:
+def test_memory_holds_so_many_alerts_the_others_are_counted_by_kind_and_each_is_told_whole() -> None:
     taken = Taken(None)
-    for number in range(MEMORY_LIMIT + 5):
+
+    def flood(name: int) -> None:
+        for number in range(6_000):
+            taken.intake.add(some_alert(f"{name}-{number} full", kind=f"{number % 3}"))
+
+    in_threads(flood, 4)
+    assert len(taken.intake.memory) <= MEMORY_LIMIT + 4
+    assert len(taken.refused) == len({alert.message for alert, _error in taken.refused}) == 24_000
+    held = list[Tally]()
+    while some := taken.intake.take_memory(1_000):
+        held += some
+    assert sum(tally.count for tally in held) == 24_000
+    assert len(held) <= MEMORY_LIMIT + 2 * LOOSE
+    assert not taken.intake.in_memory
+    folded = [tally for tally in held if is_folded(tally.alert)]
+    assert sum(tally.count for tally in folded) == 24_000 - (len(held) - len(folded))
+    assert {tally.alert.kind for tally in folded} == {"0", "1", "2"}
+
+
+def test_of_too_many_kinds_memory_counts_the_alerts_together_and_none_ends_anything() -> None:
+    taken = Taken(None)
+    for number in range(MEMORY_LIMIT + 4 * LOOSE):
+        taken.intake.add(some_alert(f"{number} full", kind=f"{number}", resolved=number >= MEMORY_LIMIT + 3 * LOOSE))
+    held, folded = taken.intake.take_memory(MEMORY_LIMIT), taken.intake.take_memory(MEMORY_LIMIT)
+    assert (len(held), sum(tally.count for tally in folded)) == (MEMORY_LIMIT, 3 * LOOSE)
+    assert len(folded) <= LOOSE
+    assert max(folded, key=lambda tally: tally.count).alert.kind == ""
+    assert not any(tally.alert.resolved for tally in folded)
+
+
+def test_a_test_that_is_counted_with_others_makes_no_test_of_them(taken: Taken) -> None:
+    taken.intake.crowd.written = 2 * CROWD + 1
+    taken.intake.add(some_alert("a test", test=True))
+    taken.log("one", times=2)
+    taken.intake.write_counts()
+    assert [(tally.alert.message, tally.alert.test, tally.count) for tally in taken.written] == [
+        ("a test", False, 1),
+        ("a test", False, 2),
+    ]
+
+
+def test_what_was_folded_in_memory_is_written_when_there_is_a_journal_again(taken: Taken) -> None:
+    assert taken.place is not None
+    taken.place.parent.write_text("a file in the place of the folder")
+    for number in range(MEMORY_LIMIT + 20):
         taken.intake.add(some_alert(f"{number} full"))
-    assert len(taken.intake.memory) == MEMORY_LIMIT
-    assert taken.intake.memory[0].alert.message == "5 full"
-    assert len(taken.refused) == MEMORY_LIMIT + 5
+    taken.intake.write_memory()
+    assert taken.paths == []
+    taken.place.parent.unlink()
+    taken.intake.write_memory()
+    assert not taken.intake.in_memory
+    assert sum(taken.counts) == MEMORY_LIMIT + 20
+
+
+# More than is read
+
+
+def test_of_a_flood_that_nobody_reads_the_journals_stay_bounded_and_the_counts_exact(taken: Taken) -> None:
+    def flood(name: int) -> None:
+        for number in range(25_000):
+            taken.intake.add(some_alert(f"{name}-{number} full {'x' * 200}", kind=f"{number % 3}"))
+
+    in_threads(flood, 4)
+    size = sum(path.stat().st_size for path in taken.paths)
+    assert CROWD < size < CROWD + 100_000
+    taken.intake.write_counts()
+    assert sum(taken.counts) == 100_000
+    folded = [tally for tally in taken.written if is_folded(tally.alert)]
+    assert {tally.alert.kind for tally in folded} == {"0", "1", "2"}
+    assert len(folded) < 100
+    assert taken.refused == []
+
+
+def test_once_what_was_written_is_read_alerts_are_written_whole_again(taken: Taken) -> None:
+    crowd = taken.intake.crowd
+    crowd.written = CROWD + 1
+    taken.log("one", kind="a")
+    taken.log("two", kind="a")
+    crowd.tell(CROWD + 1, crowd.written)
+    crowd.tell(0, crowd.written)
+    taken.log("three", kind="a")
+    taken.intake.write_counts()
+    assert [(tally.alert.message, tally.count) for tally in taken.written] == [("one", 1), ("three", 1), ("one", 1)]
+
+
+def test_a_worse_alert_of_a_crowd_is_written_whole_and_an_end_while_there_is_twice_the_room(taken: Taken) -> None:
+    taken.log("one")
+    crowd = taken.intake.crowd
+    crowd.written += CROWD
+    taken.log("two", level=40)
+    taken.log("three", level=50)
+    taken.intake.add(some_alert("one", resolved=True))
+    taken.intake.add(some_alert("a test", test=True))
+    crowd.written += CROWD
+    taken.intake.add(some_alert("another end", resolved=True))
+    taken.intake.add(some_alert("another test", test=True))
+    taken.intake.write_counts()
+    assert [(tally.alert.message, tally.alert.resolved, tally.count) for tally in taken.written] == [
+        ("one", False, 1),
+        ("two", False, 1),
+        ("three", False, 1),
+        ("one", True, 0),
+        ("a test", False, 1),
+        ("three", False, 1),
+    ]
+
+
+def test_a_crowd_of_many_kinds_is_counted_as_so_many_and_one_for_the_rest(taken: Taken) -> None:
+    taken.intake.crowd.written = CROWD + 1
+    for number in range(3 * KINDS):
+        taken.log(f"{number} full", kind=f"kind {number}")
+    taken.intake.write_counts()
+    kinds = Counter(tally.alert.kind for tally in taken.written)
+    assert len(kinds) == KINDS + 1
+    assert sum(taken.counts) == 3 * KINDS
+    assert sum(tally.count for tally in taken.written if tally.alert.kind == "") == 2 * KINDS
+
+
+def test_where_nothing_can_be_written_any_more_a_crowd_is_told_whole(disk: Path) -> None:
+    taken = Taken(disk / "alerts.sqlite3")
+    taken.log("before")
+    taken.intake.crowd.written = CROWD + 1
+    fill(disk)
+    for number in range(20):
+        taken.log(f"{number} full {'x' * 5_000}")
+    assert {alert.message.split()[0] for alert, _error in taken.refused} >= {str(number) for number in range(1, 20)}
+    assert sum(tally.count for tally in taken.intake.memory) == 20
 
 
 def test_on_a_full_disk_nothing_is_lost_and_when_there_is_room_it_is_written_in_order(disk: Path) -> None:
@@ -320,11 +453,11 @@ def test_what_an_earlier_process_left_is_something(taken: Taken, there: str) -> 
     if there == "the outbox":
         taken.place.touch()
     elif there == "a journal":
-        Journal.create(taken.place, KEY)
+        Journal.create(taken.place, OWNER)
     else:
-        kept.append(Journal.create(taken.place, KEY))
+        kept.append(Journal.create(taken.place, OWNER))
     assert not taken.intake.nothing_there()
-    assert Intake(taken.place.with_name("other"), KEY, taken.clock, lambda *_: None).nothing_there()
+    assert Intake(taken.place.with_name("other"), OWNER, taken.clock, lambda *_: None).nothing_there()
 
 
 def test_a_place_that_can_not_be_looked_at_holds_nothing(tmp_path: Path) -> None:
@@ -349,9 +482,10 @@ def test_what_was_accepted_survives_the_kill_of_its_process(taken: Taken, tmp_pa
 import sys
 from alertlog.clock import SystemClock
 from alertlog.intake import Intake
+from alertlog.ownership import Owner
 from tests.support import some_alert
 
-intake = Intake(Path(sys.argv[1]), "0a1b2c3d", SystemClock(), lambda *_: None)
+intake = Intake(Path(sys.argv[1]), Owner("shop", "alerts"), SystemClock(), lambda *_: None)
 for number in range(100):
     intake.add(some_alert(f"{number} full"))
     print(number)

@@ -8,14 +8,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alertlog.errors import JournalError
-from alertlog.journal import MARK, MAX_PAYLOAD, READ_AT_ONCE, Journal, OtherJournal, frame, frames, journal_paths
-from tests.support import KEY, child, fill, small_disk
+from alertlog.journal import (
+    MARK,
+    MAX_PAYLOAD,
+    OWNER_MARK,
+    READ_AT_ONCE,
+    Journal,
+    OtherJournal,
+    frame,
+    frames,
+    journal_paths,
+    owners,
+)
+from alertlog.ownership import Owner
+from tests.support import KEY, OWNER, child, fill, small_disk
+
+OTHER = Owner("shop", "another handler")
 
 
 @pytest.fixture
@@ -100,7 +115,7 @@ def test_many_false_marks_cost_little() -> None:
 
 
 def test_what_is_appended_is_read_from_any_frames_end_on(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     assert journal.read(0) == []
     for text in (b"one", b"", b"three"):
         journal.append(text)
@@ -114,19 +129,19 @@ def test_what_is_appended_is_read_from_any_frames_end_on(outbox: Path) -> None:
 
 
 def test_only_its_owner_can_read_it_or_look_into_a_folder_that_was_made_for_it(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(outbox.parent.stat().st_mode) == 0o700
 
 
 def test_the_mode_of_a_folder_that_is_there_is_not_touched(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    Journal.create(tmp_path / "alerts.sqlite3", KEY)
+    Journal.create(tmp_path / "alerts.sqlite3", OWNER)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
 def test_each_opening_is_a_new_file_beside_the_outbox_and_nothing_else_is_left_there(outbox: Path) -> None:
-    journals = [Journal.create(outbox, KEY) for _ in range(3)]
+    journals = [Journal.create(outbox, OWNER) for _ in range(3)]
     assert journal_paths(outbox, KEY) == sorted(journal.path for journal in journals)
     assert len(list(outbox.parent.iterdir())) == 3
     assert all(path.name.startswith(f"alerts.sqlite3.{KEY}.{os.getpid()}-") for path in journal_paths(outbox, KEY))
@@ -134,15 +149,15 @@ def test_each_opening_is_a_new_file_beside_the_outbox_and_nothing_else_is_left_t
 
 def test_other_owners_and_other_outboxes_have_other_journals(tmp_path: Path) -> None:
     odd = tmp_path / "a[b]*?.sqlite3"
-    mine = Journal.create(odd, KEY)
-    others = [Journal.create(odd, "ffffffff"), Journal.create(tmp_path / "a.sqlite3", KEY)]
+    mine = Journal.create(odd, OWNER)
+    others = [Journal.create(odd, OTHER), Journal.create(tmp_path / "a.sqlite3", OWNER)]
     assert journal_paths(odd, KEY) == [mine.path]
     assert len(others) == 2
     assert journal_paths(tmp_path / "nowhere" / "a", KEY) == []
 
 
 def test_a_frame_longer_than_what_is_read_at_once_is_read_whole(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     given = [b"first", b"x" * MAX_PAYLOAD, b"y" * (READ_AT_ONCE + 1), b"last"]
     for payload in given:
         journal.append(payload)
@@ -150,7 +165,7 @@ def test_a_frame_longer_than_what_is_read_at_once_is_read_whole(outbox: Path) ->
 
 
 def test_of_many_frames_only_some_are_read_at_once(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     given = [bytes([number]) * 100_000 for number in range(30)]
     for payload in given:
         journal.append(payload)
@@ -160,7 +175,7 @@ def test_of_many_frames_only_some_are_read_at_once(outbox: Path) -> None:
 
 @pytest.mark.parametrize("size", [READ_AT_ONCE, 3 * (READ_AT_ONCE + MAX_PAYLOAD)])
 def test_what_comes_after_large_damage_is_found(outbox: Path, size: int) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     journal.append(b"before")
     with journal.path.open("ab") as file:
         file.write(b"\xa1" * size)
@@ -170,7 +185,7 @@ def test_what_comes_after_large_damage_is_found(outbox: Path, size: int) -> None
 
 @pytest.mark.parametrize("at", [READ_AT_ONCE - 5, READ_AT_ONCE + MAX_PAYLOAD, 2 * READ_AT_ONCE + MAX_PAYLOAD - 7])
 def test_a_frame_on_the_seam_of_two_pieces_is_read(outbox: Path, at: int) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     with journal.path.open("ab") as file:
         file.write(b"\xa1" * at)
     given = [b"on the seam" * 10, b"x" * MAX_PAYLOAD, b"last"]
@@ -180,7 +195,7 @@ def test_a_frame_on_the_seam_of_two_pieces_is_read(outbox: Path, at: int) -> Non
 
 
 def test_a_payload_that_a_reader_would_take_for_damage_is_refused(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     with pytest.raises(JournalError, match="too many for one frame"):
         journal.append(bytes(MAX_PAYLOAD + 1))
     journal.append(b"next")
@@ -191,7 +206,7 @@ def test_where_no_folder_can_be_made_that_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file in the place of the folder")
     for wrong in (tmp_path / "state" / "a.sqlite3", tmp_path / ("x" * 300) / "a.sqlite3"):
         with pytest.raises(JournalError) as caught:
-            Journal.create(wrong, KEY)
+            Journal.create(wrong, OWNER)
         assert caught.value.stage == "journal"
         assert str(wrong.parent) in str(caught.value)
 
@@ -199,12 +214,12 @@ def test_where_no_folder_can_be_made_that_is_an_error(tmp_path: Path) -> None:
 def test_where_the_new_file_can_not_get_its_name_nothing_is_left(tmp_path: Path) -> None:
     long = tmp_path / ("x" * (255 - len(f"..{KEY}.{os.getpid()}-{'0' * 12}.new")))  # ".journal" is longer than ".new"
     with pytest.raises(JournalError):
-        Journal.create(long, KEY)
+        Journal.create(long, OWNER)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_frame_that_the_disk_does_not_take_whole_is_an_error_and_costs_no_other(disk: Path) -> None:
-    journal = Journal.create(disk / "alerts.sqlite3", KEY)
+    journal = Journal.create(disk / "alerts.sqlite3", OWNER)
     journal.append(b"before")
     filler = fill(disk)
     journal.append(b"x")  # there is some room in the last page
@@ -222,9 +237,10 @@ def test_a_write_cut_short_by_a_limit_is_an_error_and_what_is_torn_is_passed_ove
 import resource, signal, sys
 from alertlog.errors import JournalError
 from alertlog.journal import Journal
+from alertlog.ownership import Owner
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-journal = Journal.create(Path(sys.argv[1]), "0a1b2c3d")
+journal = Journal.create(Path(sys.argv[1]), Owner("shop", "alerts"))
 journal.append(b"before")
 for room in (5, 50, 0):  # within the frame's head, within its payload, and nothing at all
     size = journal.path.stat().st_size
@@ -247,7 +263,7 @@ for room in (5, 50, 0):  # within the frame's head, within its payload, and noth
 
 
 def test_threads_append_at_once_and_nothing_is_torn(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     start = threading.Barrier(8)
 
     def write(name: int) -> None:
@@ -268,7 +284,7 @@ def test_threads_append_at_once_and_nothing_is_torn(outbox: Path) -> None:
 
 
 def test_whoever_reads_meanwhile_sees_each_frame_once_and_in_order(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
 
     def write() -> None:
         for number in range(2_000):
@@ -289,7 +305,8 @@ def test_processes_append_each_to_its_own_journal_and_all_is_read(outbox: Path, 
     program = """
 import sys
 from alertlog.journal import Journal
-journal = Journal.create(Path(sys.argv[1]), "0a1b2c3d")
+from alertlog.ownership import Owner
+journal = Journal.create(Path(sys.argv[1]), Owner("shop", "alerts"))
 for number in range(500):
     journal.append(f"{sys.argv[2]} {number}".encode())
 print("done")
@@ -306,7 +323,8 @@ input()
 KEEPS_OPEN = """
 import sys
 from alertlog.journal import Journal
-journal = Journal.create(Path(sys.argv[1]), "0a1b2c3d")
+from alertlog.ownership import Owner
+journal = Journal.create(Path(sys.argv[1]), Owner("shop", "alerts"))
 journal.append(b"accepted")
 print("open")
 input()
@@ -351,7 +369,7 @@ input()
 
 
 def test_a_process_knows_its_own_journals_for_as_long_as_they_are_open(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     path = journal.path
     assert Journal.of_this_process(path) is journal
     assert Journal.of_this_process(path.with_name("other.journal")) is None
@@ -362,7 +380,7 @@ def test_a_process_knows_its_own_journals_for_as_long_as_they_are_open(outbox: P
 
 
 def test_a_thread_that_still_appends_keeps_a_retired_journal_open(outbox: Path, tmp_path: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     path, go_on, done = journal.path, threading.Event(), threading.Event()
 
     def write(journal: Journal) -> None:
@@ -390,7 +408,8 @@ def test_a_forked_child_has_no_journal_and_takes_nothing_from_its_parents(outbox
     program = """
 import os, sys
 from alertlog.journal import Journal, OtherJournal
-journal = Journal.create(Path(sys.argv[1]), "0a1b2c3d")
+from alertlog.ownership import Owner
+journal = Journal.create(Path(sys.argv[1]), Owner("shop", "alerts"))
 journal.append(b"parent's")
 pid = os.fork()
 if pid == 0:
@@ -412,7 +431,7 @@ input()
 
 
 def test_a_journal_says_whether_it_still_is_where_couriers_look(outbox: Path) -> None:
-    journal = Journal.create(outbox, KEY)
+    journal = Journal.create(outbox, OWNER)
     seen = [journal.found]
     moved = journal.path.rename(outbox.parent / "moved")
     seen.append(journal.found)
@@ -432,3 +451,74 @@ def test_a_link_in_the_place_of_a_journal_is_not_followed(outbox: Path, tmp_path
         OtherJournal(link)
     with pytest.raises(FileNotFoundError):
         OtherJournal(outbox.with_name("nothing.journal"))
+
+
+# Whose outbox parts there are
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_a_journal_names_its_owner_in_a_frame_that_never_counts_as_an_alert(service: str, handler: str) -> None:
+    with TemporaryDirectory() as folder:
+        outbox, owner = Path(folder) / "alerts.sqlite3", Owner(service, handler)
+        journal = Journal.create(outbox, owner)
+        assert (read_all(journal), journal.size) == ([], journal.end)
+        journal.append(b"one")
+        assert read_all(journal) == [b"one"]
+        assert owners(outbox) == [owner]
+
+
+def test_all_owners_of_an_outbox_are_known_each_once_those_of_other_outboxes_not(outbox: Path, tmp_path: Path) -> None:
+    kept = [Journal.create(outbox, owner) for owner in (OWNER, OTHER, OWNER)]
+    kept += [Journal.create(outbox.with_name(f"{outbox.name}.old"), Owner("another", "service"))]
+    odd = Owner("\udcff", "[a]*?")
+    with child(tmp_path, KEEPS_OPEN.replace('"shop", "alerts"', '"\\udcff", "[a]*?"'), outbox) as process:
+        assert process.line() == "open"
+        assert set(owners(outbox)) == {OWNER, OTHER, odd}
+        process.kill()
+    assert set(owners(outbox)) == {OWNER, OTHER, odd}
+    assert len(owners(outbox)) == 3
+    assert owners(outbox.parent / "nowhere" / "a") == []
+
+
+def test_to_look_for_owners_takes_no_journal_from_its_process(outbox: Path, tmp_path: Path) -> None:
+    journal = Journal.create(outbox, OWNER)
+    assert owners(outbox) == [OWNER]
+    program = "import sys\nfrom alertlog.journal import OtherJournal\nprint(OtherJournal(Path(sys.argv[1])).dead)"
+    with child(tmp_path, program, journal.path) as other_process:
+        assert other_process.line() == "False"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xa1jo1\0",
+        frame(b'{"message": "of an older version, which named no owner"}'),
+        frame(b'{"service": "shop", "handler": "alerts"}', OWNER_MARK)[:-1],
+        frame(b'{"service": "shop", "handler": "alerts"}', OWNER_MARK)[:-1] + b"]",
+        frame(b'{"service": "shop"}', OWNER_MARK),
+        frame(b"[]", OWNER_MARK),
+        frame(b"\xff", OWNER_MARK),
+        frame(b'{"service": 1, "handler": "alerts"}', OWNER_MARK),
+    ],
+)
+def test_a_journal_that_does_not_say_whose_it_is_is_left_out(outbox: Path, data: bytes) -> None:
+    outbox.parent.mkdir(exist_ok=True)
+    outbox.with_name(f"{outbox.name}.{KEY}.1-aa.journal").write_bytes(data)
+    outbox.with_name(f"{outbox.name}.{KEY}.1-bb.journal").mkdir()
+    outbox.with_name(f"{outbox.name}.{KEY}.1-cc.journal").symlink_to(outbox)
+    assert owners(outbox) == []
+
+
+def test_a_journal_of_an_older_version_is_read_all_the_same(outbox: Path) -> None:
+    outbox.parent.mkdir(exist_ok=True)
+    path = outbox.with_name(f"{outbox.name}.{KEY}.1-aa.journal")
+    path.write_bytes(frame(b"one") + frame(b"two"))
+    assert other(path) == [b"one", b"two"]
+
+
+def test_where_the_owners_name_can_not_be_written_whole_there_is_no_journal(disk: Path) -> None:
+    fill(disk)
+    with pytest.raises(JournalError):
+        Journal.create(disk / "alerts.sqlite3", OWNER)
+    assert [path.name for path in disk.iterdir()] == ["filler"]

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alertlog import journal as journals
+from alertlog import keeper
 from alertlog.alert import Incident, Tally
+from alertlog.crowd import CROWD
 from alertlog.errors import OutboxError
 from alertlog.gate import Gate
+from alertlog.intake import JOURNAL_LIMIT
 from alertlog.journal import journal_paths
-from alertlog.keeper import AGAIN, CHUNKS, PATIENCE, Keeper
+from alertlog.keeper import AGAIN, PATIENCE, PIECES, Keeper
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner, OwnerLock
-from alertlog.policy import HOUR, Pace, Plan
+from alertlog.policy import HOUR, Bucket, Pace, Plan
+from alertlog.reader import PIECE
 from alertlog.testing import ManualClock
 from tests.stories import Recorder
-from tests.support import Taken, child, fill, small_disk, some_alert, tally
+from tests.support import OWNER, Taken, child, fill, small_disk, some_alert, tally
 
-OWNER = Owner("shop", "alerts")
 NO_DATABASE = b"This is no database. " * 500
 
 
@@ -31,7 +34,7 @@ class Process(Taken):
     """A process that logs, and whose courier has nobody to send to."""
 
     def __init__(self, place: Path | None, owner: Owner = OWNER, clock: ManualClock | None = None) -> None:
-        super().__init__(place, owner.key, clock)
+        super().__init__(place, owner, clock)
         self.recorder = Recorder()
         self.keeper = Keeper(place, owner, Pace(), self.intake, self.recorder, self.clock)
         self.opened: list[Incident] = []
@@ -42,14 +45,16 @@ class Process(Taken):
         self.intake.write_counts()
         self.intake.tend_journal()
         for _ in range(2):
-            with self.keeper.lock:
-                try:
+            try:
+                with self.keeper.lock:
                     outbox = self.keeper.open()
-                    self.opened += self.keeper.ingest(outbox) if outbox else []
-                except OutboxError as error:
+                for opened in self.keeper.ingest(outbox) if outbox else ():
+                    self.opened += opened
+            except OutboxError as error:
+                with self.keeper.lock:
                     self.keeper.failed(error)
-                else:
-                    return outbox
+            else:
+                return outbox
         return None
 
     def outbox(self) -> Outbox:
@@ -162,8 +167,8 @@ def test_without_a_place_memory_is_the_outbox(begin: Begin) -> None:
     assert total(outbox) == 3
     assert process.outbox() is outbox
     assert process.keeper.owns
-    assert process.keeper.last_one()
-    assert not process.keeper.left_behind()
+    assert process.keeper.company.last_one()
+    assert not process.keeper.company.left_behind()
     assert process.keeper.resume(outbox) is outbox
     process.keeper.release()
 
@@ -226,7 +231,7 @@ from alertlog.intake import Intake
 from alertlog.ownership import Owner
 from tests.support import some_alert
 
-intake = Intake(Path(sys.argv[1]), Owner("shop", "alerts").key, SystemClock(), lambda *_: None)
+intake = Intake(Path(sys.argv[1]), Owner("shop", "alerts"), SystemClock(), lambda *_: None)
 for number in range(int(sys.argv[2])):
     intake.add(some_alert(f"{number % 3} full"))
 print("logged")
@@ -271,7 +276,7 @@ def test_a_long_journal_is_read_over_several_rounds_and_removed_after_the_last_o
         second.work()
         seen.append(total(place))
         assert len(journal_paths(place, OWNER.key)) == (seen[-1] < 200)
-    assert seen[0] == CHUNKS
+    assert seen[0] == PIECES
     assert len(second.opened) == 200
 
 
@@ -385,24 +390,119 @@ def test_who_is_the_last_one_here_and_whether_others_have_gone(begin: Begin, pla
     process = begin()
     process.log()
     process.work()
-    assert process.keeper.last_one()
+    assert process.keeper.company.last_one()
     with child(tmp_path, LOGS, place, 1) as other:
         assert other.line() == "logged"
-        assert not process.keeper.last_one()
-        assert not process.keeper.left_behind()
+        assert not process.keeper.company.last_one()
+        assert not process.keeper.company.left_behind()
         other.kill()
-        assert process.keeper.left_behind()
-        assert process.keeper.last_one()
+        assert process.keeper.company.left_behind()
+        assert process.keeper.company.last_one()
     process.work()
-    assert process.keeper.last_one()
-    assert not process.keeper.left_behind()
+    assert process.keeper.company.last_one()
+    assert not process.keeper.company.left_behind()
 
 
 def test_a_journal_that_can_not_be_opened_is_nobodys(process: Process, place: Path) -> None:
     process.log()
     process.work()
     place.with_name(f"{place.name}.{OWNER.key}.1-aa.journal").symlink_to(place)
-    assert process.keeper.last_one()
+    assert process.keeper.company.last_one()
+
+
+# In pieces
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_between_two_pieces_of_a_backlog_a_fork_finds_the_outbox_free_and_both_go_on(begin: Begin, place: Path) -> None:
+    first = begin()
+    for number in range(PIECES):
+        first.log(f"{number} full {'x' * 400}")
+    first.end()
+    second = begin()
+    with second.keeper.lock:
+        outbox = second.keeper.open()
+    assert outbox is not None
+    forks = 0
+    for opened in second.keeper.ingest(outbox):
+        assert len(opened) == 1
+        assert second.keeper.lock.acquire(0.0)
+        second.keeper.close()  # as before a fork
+        second.keeper.lock.release()
+        forks += 1
+    assert forks == total(place) == PIECES
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_file_that_fails_between_two_pieces_costs_and_doubles_nothing(begin: Begin, place: Path) -> None:
+    first = begin()
+    for number in range(10):
+        first.log(f"{number} full {'x' * 400}")
+    first.end()
+    second = begin()
+    with second.keeper.lock:
+        outbox = second.keeper.open()
+    assert outbox is not None
+    pieces = second.keeper.ingest(outbox)
+    for _ in range(4):
+        next(pieces)
+    with locked(place), pytest.raises(OutboxError):
+        next(pieces)
+    assert total(place) == 4
+    second.work()
+    assert total(place) == 10
+
+
+def test_much_that_only_memory_holds_comes_into_the_file_in_pieces(process: Process, place: Path) -> None:
+    process.intake.memory.extend(tally(f"{number % 7} full") for number in range(2 * PIECE + 1))
+    with process.keeper.lock:
+        process.log()
+        outbox = process.keeper.open()
+    assert outbox is not None
+    assert len(list(process.keeper.ingest(outbox))) == 3 + 1
+    assert total(place) == 2 * PIECE + 2
+
+
+def test_the_intake_hears_how_much_of_its_journals_is_read(begin: Begin, place: Path) -> None:
+    process, beside = begin(), begin()
+    process.log()
+    process.work()
+    for each in (process, beside):
+        each.intake.crowd.written += 2 * CROWD
+        each.log("one")
+        assert each.intake.crowd.presses(some_alert())
+    beside.work()
+    assert not beside.intake.crowd.presses(some_alert()), "of its journals there is little to read"
+    process.work()
+    assert not process.intake.crowd.presses(some_alert())
+    assert total(place) == 3
+
+
+def test_what_memory_has_read_is_still_unread_for_the_intake(process: Process, place: Path) -> None:
+    place.mkdir(parents=True)
+    for number in range(6):
+        process.log(f"{number} {'x' * (CROWD // 4)}")
+        process.work()
+    assert process.intake.crowd.presses(some_alert())
+    place.rmdir()
+    process.work()
+    assert not process.intake.crowd.presses(some_alert())
+    assert total(place) == 6
+
+
+def test_of_a_flood_of_which_little_was_written_every_alert_is_counted(begin: Begin, place: Path) -> None:
+    process = begin()
+    for number in range(30_000):
+        process.log(f"{number} full {'x' * 600}", kind=f"kind {number % 2}")
+    assert sum(path.stat().st_size for path in process.paths) < CROWD + 100_000
+    for _ in range(3):
+        process.work()
+    assert total(place) == 30_000
+    process.log("one more", times=2)
+    process.work()
+    with closing(Outbox(OWNER, Pace(), place)) as outbox:
+        assert {each.kind for each in outbox.incidents.all() if each.folded} == {"", "kind 0", "kind 1"}
+    assert total(place) == 30_002
 
 
 # Memory
@@ -487,7 +587,7 @@ def test_after_memory_stood_in_no_journal_is_read_twice(begin: Begin, place: Pat
         process.work()
         process.log("next journal")
         process.work()
-        assert total(memory) == 2, "the long journal is nobody's now"
+        assert total(memory) == 4, "the long journal is read also though it is another one that grows by now"
         assert len(journal_paths(place, OWNER.key)) == 2
     process.work()
     assert total(place) == 5
@@ -495,6 +595,44 @@ def test_after_memory_stood_in_no_journal_is_read_twice(begin: Begin, place: Pat
     process.end()
     begin().work()
     assert total(place) == 5
+
+
+def in_the_way(place: Path) -> AbstractContextManager[object]:
+    """A folder where the file should be."""
+
+    @contextmanager
+    def there() -> Iterator[None]:
+        place.mkdir(parents=True)
+        yield
+        place.rmdir()
+
+    return there()
+
+
+@pytest.mark.parametrize("unusable", [in_the_way, locked])
+def test_while_memory_stands_in_all_journals_of_the_process_are_read_in_their_order_however_long(
+    begin: Begin, place: Path, unusable: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    process = begin()
+    if unusable is locked:
+        process.log("before")
+        process.work()
+    with unusable(place):
+        process.log("first")
+        process.work()
+        for number in range(4):
+            process.log(f"{number} {'x' * JOURNAL_LIMIT}")
+            process.work(PATIENCE)
+        process.intake.add(some_alert("first", resolved=True, level=0))
+        memory = process.outbox()
+        assert not is_file(memory)
+        assert total(memory) == 5
+        assert [each.resolved for each in memory.incidents.all() if each.alert.message == "first"] == [True]
+        assert len(process.paths) == 5, "none is removed while the file does not have what it holds"
+    for _ in range(2):
+        process.work()
+    assert total(place) == 5 + (unusable is locked)
+    assert len(process.paths) == 1
 
 
 def test_a_second_failure_is_told_again_and_works_as_the_first(process: Process, place: Path) -> None:
@@ -509,6 +647,49 @@ def test_a_second_failure_is_told_again_and_works_as_the_first(process: Process,
         assert is_file(process.work())
         assert total(place) == 2 + 3 * turn
         assert process.recorder.names == ["outbox_unavailable"] * turn
+
+
+def test_a_file_that_can_be_read_and_takes_no_write_is_stood_in_for_in_the_end(process: Process, place: Path) -> None:
+    process.log()
+    process.work()
+    with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        process.log("two")
+        process.work()
+        assert process.work(PATIENCE / 2) is None
+        assert not is_file(process.work(PATIENCE / 2 + 1))
+        assert process.recorder.names == ["outbox_unavailable"]
+    assert is_file(process.work())
+    assert counted(place) == {"Disk full": 1, "two": 1}
+
+
+def test_after_a_failure_of_which_nothing_is_left_to_write_the_file_has_to_take_a_write(
+    process: Process, place: Path
+) -> None:
+    process.log()
+    outbox = process.outbox()
+    with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with process.keeper.lock:
+            process.keeper.failed(OutboxError("as a letter could not be settled", busy=True))
+        assert process.work() is None
+        assert not is_file(process.work(PATIENCE))
+    assert is_file(process.work())
+    assert outbox is not process.outbox()
+
+
+def test_the_gate_and_the_ration_go_with_the_outbox_into_memory_and_back(process: Process, place: Path) -> None:
+    process.log()
+    process.outbox().set_gate(Gate(failures=2, bucket=Bucket(3.0, 5.0)))
+    process.work()
+    with locked(place):
+        process.log("two")
+        process.work()
+        memory = process.work(PATIENCE)
+        assert memory is not None
+        assert memory.gate() == Gate(failures=2, bucket=Bucket(3.0, 5.0))
+        memory.set_gate(Gate(failures=4, bucket=Bucket(1.0, 6.0)))
+    assert process.outbox().gate() == Gate(failures=4, bucket=Bucket(1.0, 6.0))
 
 
 def test_while_memory_stands_in_the_file_is_tried_each_second_and_not_more_often(process: Process, place: Path) -> None:
@@ -738,6 +919,66 @@ def test_a_journal_that_is_read_anew_is_read_from_its_start_also_if_the_file_was
     for _ in range(2):
         second.work()
     assert counted(place) == {"Disk full": 2, "two": 2}
+
+
+def test_a_file_that_is_set_aside_while_it_is_opened_is_not_taken_for_the_same(
+    begin: Begin, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, others = begin(), begin(Owner("shop", "other"))
+    for process in (mine, others):
+        process.log(times=2)
+        process.work()
+        process.keeper.close()
+
+    def open_slowly(*arguments: Any) -> Outbox:
+        monkeypatch.undo()
+        others.keeper.failed(OutboxError("damaged", corrupt=True))
+        return Outbox(*arguments)
+
+    monkeypatch.setattr(keeper, "Outbox", open_slowly)
+    for _ in range(2):
+        mine.work()
+    others.work()
+    assert counted(place) == counted(place, Owner("shop", "other")) == {"Disk full": 2}
+
+
+def test_a_file_that_comes_while_another_is_opened_is_opened_in_its_place(
+    process: Process, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process.log(times=2)
+    process.work()
+    process.keeper.close()
+
+    def open_slowly(*arguments: Any) -> Outbox:
+        monkeypatch.undo()
+        outbox = Outbox(*arguments)
+        place.rename(place.with_name("moved"))
+        with closing(Outbox(OWNER, Pace(), place)):
+            return outbox
+
+    monkeypatch.setattr(keeper, "Outbox", open_slowly)
+    process.log("after")
+    process.work()
+    assert is_file(process.work())
+    assert counted(place) == {"after": 1}
+    assert process.recorder.events == []
+
+
+def test_what_a_damaged_file_had_told_is_not_told_again_by_the_process_that_told_it(begin: Begin, place: Path) -> None:
+    first, second = begin(), begin()
+    first.log("told", times=2)
+    second.log("told, too")
+    told(first.outbox())
+    first.work(0.0)
+    first.log("untold", times=3)
+    first.work(0.0)
+    first.keeper.failed(OutboxError("damaged", corrupt=True))
+    first.log("after")
+    first.work(0.0)
+    assert counted(place) == {"untold": 3, "after": 1}
+    first.end()
+    assert is_file(second.work(0.0))
+    assert counted(place) == {"untold": 3, "after": 1}, "what is noted in the new file, another process does not read"
 
 
 def test_a_second_damaged_file_is_set_aside_beside_the_first(process: Process, place: Path) -> None:

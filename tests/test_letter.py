@@ -98,8 +98,6 @@ def test_the_page_fits_mail_programs_and_screen_readers(wording: Wording) -> Non
     assert page.tags.count("h2") == 3
     tables_of_facts = page.tags.count("table") - page.attributes.count(("role", "presentation"))
     assert tables_of_facts == 1
-    assert not {"img", "script", "link", "style", "iframe"} & set(page.tags)
-    assert not [name for name, _value in page.attributes if name in ("href", "src", "class")]
 
 
 @pytest.mark.parametrize("reason", ["opening", "follow-up", "digest"])
@@ -373,13 +371,14 @@ def test_hostile_text_arrives_as_it_was_and_nowhere_else(
         levelname=name,
         host=value,
         exception=traceback,
-        traceback=traceback,
+        traceback=f'  File "a.py", line 1, in {name}\n    {value}\n{traceback}',
         process=name,
         problem=value,
+        fingerprint=traceback,
         context=((0.0, name, value, message),),
     )
-    wording = Wording(name, "{alert} {service} {levelname}", {}, "fr")
-    whole = incident(hostile, samples=(hostile,), thread=f"<{value[:30]}>")
+    wording = Wording(name, "{alert} {service} {levelname}", {}, "fr", value)
+    whole = incident(hostile, samples=(hostile,), thread=f"<{value[:30]}>", mute_until=1.0, mute_reason=traceback)
     made = compose(draft(reason, whole), wording, Mailbox("etl@example.org", value), RECIPIENTS)
     check_wire(made.content)
     mail = read(made)
@@ -393,6 +392,27 @@ def test_hostile_text_arrives_as_it_was_and_nowhere_else(
         if len(shown) < 1_000:
             assert shown in Page(html_of(mail)).text
     assert not {"script", "b", "i"} & set(Page(html_of(mail)).tags)
+
+
+@given(HOSTILE, HOSTILE, HOSTILE)
+def test_each_text_of_an_alert_arrives_whole_in_both_parts(value: str, trace: str, before: str) -> None:
+    told = alert(
+        message="Refresh failed",
+        extras=(("note", f"<{value}>"),),
+        traceback=f"Traceback\n{trace}\nValueError: end",
+        problem=f"[{before}]",
+        context=((MOMENT, "INFO", "etl", f"({before})"),),
+    )
+    mail = read(letter(draft("opening", incident(told, samples=(told._replace(message=f"{{{value}}}"),)))))
+    text, page = text_of(mail), Page(html_of(mail)).text
+    for shown in (f"Traceback\n{trace}\nValueError: end", f"[{before}]", f"{{{value}}}"):
+        assert visible(shown) in text
+        assert visible(shown) in page
+    # Further lines are indented in the text part: below a row, and below a record that came before.
+    flat = re.sub(r"\s+", "", text)
+    for shown in (f"<{value}>", f"({before})"):
+        assert re.sub(r"\s+", "", visible(shown)) in flat
+    assert visible(f"<{value}>") in page
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "{{ 7 * 7 }}", "{% raw %}", "&lt;&amp;", "</pre><h1>"])
@@ -465,13 +485,14 @@ def test_the_page_keeps_within_its_limit_whatever_has_to_be_escaped(reason: Reas
         levelname=quotes,
         host=quotes,
         exception=quotes,
-        traceback=quotes,
+        traceback=f'  File "{"&" * 900}", line 1, in {quotes[:300]}\n    {quotes}\n{quotes}',
         problem=quotes,
         logger=quotes,
         path=quotes,
         extras=tuple((quotes, f"{number}{quotes}") for number in range(80)),
     )
-    crowd = [incident(worst, samples=(worst,) * 5) for _ in range(200 if reason == "digest" else 1)]
+    state = {"mute_until": MOMENT, "mute_reason": quotes, "folded": True}
+    crowd = [incident(worst, samples=(worst,) * 5, **state) for _ in range(200 if reason == "digest" else 1)]
     made = compose(draft(reason, *crowd), Wording(quotes), SENDER, RECIPIENTS)
     assert len(html_of(read(made)).encode()) <= HTML_LIMIT
 

@@ -115,6 +115,17 @@ def test_by_default_the_outbox_is_in_the_users_state_folder(
     assert not (tmp_path / "alertlog").exists()
 
 
+def test_one_outbox_has_one_path_however_it_is_spelt(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "link").symlink_to("state")
+    (tmp_path / "state" / "alias.sqlite3").symlink_to("alerts.sqlite3")
+    (tmp_path / "loop").symlink_to("loop")
+    for spelling in ("state/alerts.sqlite3", "link/alerts.sqlite3", "state/../link/./alias.sqlite3"):
+        assert outbox_path(f"{tmp_path}/{spelling}", {}) == tmp_path / "state" / "alerts.sqlite3"
+    assert outbox_path(None, {"ALERTLOG_OUTBOX": f"{tmp_path}/link/new"}) == tmp_path / "state" / "new"
+    assert outbox_path(f"{tmp_path}/loop/alerts.sqlite3", {}) == tmp_path / "loop" / "alerts.sqlite3"
+
+
 @pytest.mark.parametrize("text", ["alerts.sqlite3", "~/alerts.sqlite3", "./x", "/a\0b"])
 def test_an_outbox_that_is_not_absolute_is_a_problem_of_whoever_said_so(text: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -14,10 +14,13 @@ from alertlog.alert import Incident
 from alertlog.errors import Category
 from alertlog.policy import (
     BURST,
+    CLOCK_JUMP,
     DIGEST_LIMIT,
     HOUR,
     KEPT,
     LONGEST_WAIT,
+    NEW_PROCESS,
+    QUIET_ENOUGH,
     UNKNOWN_LIMIT,
     Bucket,
     Pace,
@@ -138,6 +141,13 @@ def test_an_operators_test_is_outside_the_ration_and_closes_itself() -> None:
     assert closes("test", one)
 
 
+@pytest.mark.parametrize("value", [PACE, Bucket(1, TIME), Plan("opening", ()), Situation(TIME, 1)])
+def test_what_decisions_are_made_of_and_result_in_cannot_be_changed(value: object) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, fields(value)[0].name, 0)  # type: ignore[arg-type]
+    assert not hasattr(value, "__dict__")
+
+
 # Several incidents, and the ration
 
 
@@ -180,9 +190,15 @@ def test_without_a_token_everything_waits() -> None:
     assert reasons(incident(), tokens=1) == ["opening"]
 
 
+def test_while_letters_that_wait_have_more_than_the_ration_everything_else_waits_too() -> None:
+    assert reasons(incident(), incident(), tokens=-2) == []
+    assert reasons(*[incident()] * (DIGEST_LIMIT + 1), tokens=-2) == []
+
+
 def test_the_first_mail_after_a_repair_is_one_digest() -> None:
     assert reasons(incident(), incident(), repaired=True) == ["digest"]
-    assert reasons(incident(), repaired=True) == ["opening"]
+    (alone,) = decide([incident()], Situation(TIME, PLENTY, repaired=True), PACE)
+    assert (alone.reason, alone.cause) == ("opening", "repair")
 
 
 def test_a_digest_tells_the_worst_first_and_leaves_the_others_to_further_ones() -> None:
@@ -194,6 +210,8 @@ def test_a_digest_tells_the_worst_first_and_leaves_the_others_to_further_ones() 
     both = decide([*mild, early, bad, often], Situation(TIME, 2, repaired=True), PACE)
     assert [len(plan.incidents) for plan in both] == [DIGEST_LIMIT, 3]
     assert {plan.cause for plan in both} == {"repair"}
+    (first,) = decide([*mild, early, bad, often], Situation(TIME, 1, repaired=True), PACE)
+    assert (len(first.incidents), first.cause) == (DIGEST_LIMIT, "repair")
 
 
 INCIDENTS = st.builds(
@@ -299,6 +317,11 @@ def test_after_the_wait_there_is_a_token(ration: float, tokens: float) -> None:
     assert bucket.filled(TIME + bucket.wait(pace) + 1e-3, pace).tokens >= 1 - 1e-9
 
 
+def test_the_wait_for_a_token_is_no_longer_than_it_takes() -> None:
+    assert Bucket(0, TIME).wait(PACE) == HOUR / 15
+    assert Bucket(0.5, TIME).wait(PACE) == HOUR / 30
+
+
 def test_half_the_ration_may_come_in_one_burst_and_at_least_one_mail() -> None:
     assert Pace(mails_per_hour=30).burst == 15
     assert Pace(mails_per_hour=1).burst == Pace(mails_per_hour=0.01).burst == 1
@@ -341,6 +364,10 @@ def test_chance_lengthens_a_wait_by_up_to_a_quarter_and_never_beyond_its_end(
     assert least <= retry_in(category, attempts, chance) <= min(most, least * 1.25)
 
 
+def test_chance_lengthens_a_wait_by_a_quarter_at_most() -> None:
+    assert [retry_in("temporary", 1, chance) for chance in (0, 0.5, 1)] == [5, 5.625, 6.25]
+
+
 def test_waits_grow() -> None:
     for category in get_args(Category):
         waits = [retry_in(category, attempts, 0.5) for attempts in range(1, 20)]
@@ -354,3 +381,12 @@ def test_after_three_attempts_of_unknown_outcome_the_next_ones_are_four_hours_ap
 
 def test_alerts_are_kept_for_a_week() -> None:
     assert KEPT == 7 * 24 * HOUR
+
+
+def test_the_figures_that_nothing_configures() -> None:
+    assert (BURST, DIGEST_LIMIT, LONGEST_WAIT) == (3, 200, 4 * 3600)
+    assert (CLOCK_JUMP, QUIET_ENOUGH, NEW_PROCESS) == (60, 300, 300)
+
+
+def test_the_pace_where_nothing_else_is_said() -> None:
+    assert Pace() == Pace(repeat_after=300, quiet_after=3600, mails_per_hour=30)

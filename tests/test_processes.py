@@ -304,3 +304,82 @@ def test_repeats_are_written_down_within_a_second_while_a_mute_server_holds_the_
     with MailServer("none") as server:
         assert Site(tmp_path, server).run("listen()\nlog.debug('Started')\n").status == 0
         assert told(server.mails) == 1_001
+
+
+# A long backlog
+
+
+LEAVES_A_BACKLOG = """
+import pathlib
+from alertlog.clock import SystemClock
+from alertlog.intake import Intake
+from alertlog.ownership import Owner
+from tests.support import some_alert
+
+intake = Intake(pathlib.Path(os.environ["ALERTLOG_OUTBOX"]), Owner("etl", "alerts SMTP_"), SystemClock(), print)
+for number in range(30_000):
+    intake.add(some_alert(f"{number} full"))
+die()
+"""
+
+
+def test_a_process_that_forks_while_its_courier_reads_a_long_backlog_waits_for_a_piece_of_it_only(
+    site: Site, server: MailServer
+) -> None:
+    site.unmeasured().run(LEAVES_A_BACKLOG)
+    (journal,) = site.journals
+    outcome = site.run(
+        """
+        listen()
+        log.debug("Started")
+        forks, longest = 0, 0.0
+        while os.path.exists(sys.argv[1]):
+            began = time.monotonic()
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            longest = max(longest, time.monotonic() - began)
+            os.waitpid(child, 0)
+            forks += 1
+        print(forks > 10, longest < 5)
+        log.critical("All is read")
+        """,
+        str(journal),
+    )
+    assert (outcome.status, outcome.stdout) == (0, "True True\n")
+    assert told(server.mails) == 30_001
+    assert not site.journals
+
+
+# A flood
+
+
+def test_of_a_flood_while_a_mute_server_holds_the_courier_the_journals_stay_bounded_and_the_counts_exact(
+    site: Site, server: MailServer
+) -> None:
+    with ScriptedServer({"greeting": silence}) as mute:
+        there = Site(site.folder, mute, SMTP_TIMEOUT_SECONDS="300").unmeasured()
+        outcome = there.run(
+            """
+            import pathlib
+            from alertlog.crowd import CROWD
+
+            def size():
+                folder = pathlib.Path(os.environ["ALERTLOG_OUTBOX"]).parent
+                return sum(path.stat().st_size for path in folder.glob("*.journal"))
+
+            listen(fingerprint=lambda record: record.getMessage(), shutdown_timeout=0.1)
+            log.critical("The first one")
+            while not log.handlers[0].works.courier.under_way():
+                time.sleep(0.01)
+            largest = 0
+            for number in range(40_000):
+                log.critical("Call %d failed %s", number, "x" * 600)
+                if number % 500 == 0:
+                    largest = max(largest, size())
+            print(CROWD < largest < CROWD + 1_000_000)
+            """
+        )
+        assert (outcome.status, outcome.stdout) == (0, "True\n")
+    site.unmeasured().run("listen()\nlog.debug('Started')\n")
+    assert told(server.mails) == 40_001

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alertlog.redact import MARK, Redactor
+from alertlog.known import LATEST
+from alertlog.redact import MARK, REMEMBERED, REMEMBERED_LENGTH, Redactor, is_secret_name
 
 PASSWORD = 'p@ss "w0rd"/é+x'
 PIECES = [
@@ -198,7 +199,7 @@ def test_of_secrets_that_overlap_the_longer_goes_first() -> None:
     ],
 )  # fmt: skip
 def test_a_name_tells_a_secret(name: str) -> None:
-    assert PLAIN.is_secret_name(name)
+    assert is_secret_name(name)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_a_name_tells_a_secret(name: str) -> None:
     ],
 )  # fmt: skip
 def test_another_name_does_not(name: str) -> None:
-    assert not PLAIN.is_secret_name(name)
+    assert not is_secret_name(name)
 
 
 def test_an_extra_is_redacted_by_its_name_or_by_its_text() -> None:
@@ -222,7 +223,7 @@ def test_an_extra_is_redacted_by_its_name_or_by_its_text() -> None:
 
 
 def test_it_does_not_show_what_it_knows() -> None:
-    assert repr(KNOWING) == "Redactor()"
+    assert PASSWORD not in repr(KNOWING) + repr(KNOWING._known)
 
 
 @given(before=st.text(), secret=st.text(min_size=6, max_size=40), after=st.text())
@@ -253,3 +254,87 @@ def test_a_megabyte_of_anything_is_linear_work(piece: str) -> None:
     started = time.monotonic()
     KNOWING.text(text)
     assert time.monotonic() - started < 20  # quadratic work would take hours
+
+
+# In one search over many texts
+
+
+@given(st.lists(st.one_of(st.text(max_size=6), st.sampled_from([*PIECES, PASSWORD, "pass", "dsn", "İ"])), max_size=8))
+def test_what_is_harmless_together_is_left_as_it_is_alone(texts: list[str]) -> None:
+    if KNOWING.harmless("\n\0\n".join(texts)):
+        assert [KNOWING.text(text) for text in texts] == texts
+        assert [KNOWING.extra(text, "x1y2z3") for text in texts] == ["x1y2z3"] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "text", [PASSWORD, "password", "TOKEN", "dsn", "bearer", "a://b", "-----BEGIN PRIVATE KEY-----", "\u0130"]
+)
+def test_what_may_hold_a_secret_is_not_harmless(text: str) -> None:
+    assert not KNOWING.harmless(f"before {text} after")
+    assert KNOWING.harmless("before and after, 5 of 100")
+
+
+def test_a_name_is_only_cleaned_of_what_is_known() -> None:
+    assert KNOWING.known("token:expired") == "token:expired"
+    assert KNOWING.known(f"quota {PASSWORD}") == f"quota {MARK}"
+
+
+# Secrets that come later
+
+
+def test_a_secret_whose_file_changes_is_known_beside_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("the-first-one\n")
+    environ = {"SMTP_PASSWORD_FILE": str(file)}
+    redactor = Redactor.of(environ)
+    file.write_text("the-second-one\n")
+    assert redactor.text("the-second-one") == "the-second-one"
+    redactor.learn(environ)
+    assert redactor.text("the-first-one, the-second-one") == f"{MARK}, {MARK}"
+
+
+def test_a_longer_secret_that_comes_later_goes_first_all_the_same() -> None:
+    redactor = Redactor.of({}, ["secret"])
+    redactor.learn({}, ["secret-and-more"])
+    assert redactor.text("secret-and-more, secret") == f"{MARK}, {MARK}"
+
+
+def test_of_secrets_that_are_changed_again_and_again_the_latest_are_known() -> None:
+    redactor = Redactor.of({}, ["steady-one"])
+    for number in range(3 * LATEST):
+        redactor.learn({}, [f"changing-{number:04}", "steady-one"])
+    assert len(redactor._known.secrets) <= LATEST + 2
+    for secret in (f"changing-{3 * LATEST - 1:04}", f"changing-{2 * LATEST + 1:04}", "steady-one"):
+        assert redactor.text(secret) == MARK
+    assert redactor.text("changing-0000") == "changing-0000"
+
+
+def test_what_is_not_new_is_not_learnt_again() -> None:
+    redactor = Redactor.of({}, ["secret"])
+    known = redactor._known
+    redactor.learn({}, ["secret", "tiny", ""])
+    assert redactor._known is known
+
+
+def test_texts_that_come_again_are_searched_once_until_there_is_a_new_secret() -> None:
+    asked: list[tuple[str, ...]] = []
+    redactor = Redactor()
+
+    def clean(texts: tuple[str, ...]) -> tuple[str, ...]:
+        asked.append(texts)
+        return tuple(map(redactor.text, texts))
+
+    for _ in range(3):
+        assert redactor.remember(("shop", "a thread of ada"), clean) == ("shop", "a thread of ada")
+    assert len(asked) == 1
+    redactor.learn({}, ["thread of ada"])
+    assert redactor.remember(("shop", "a thread of ada"), clean) == ("shop", f"a {MARK}")
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    redactor = Redactor()
+    for number in range(3 * REMEMBERED):
+        redactor.remember((f"thread-{number}",), lambda texts: texts)
+    redactor.remember(("x" * (REMEMBERED_LENGTH + 1),), lambda texts: texts)
+    assert 0 < len(redactor._remembered) <= REMEMBERED
+    assert max(len(text) for texts in redactor._remembered for text in texts) < 20

@@ -131,9 +131,6 @@ def test_an_outbox_locked_for_long_is_stood_in_for_by_memory_and_every_alert_is_
     assert len(story.recorder.named("outbox_unavailable")) == 2
 
 
-@pytest.mark.xfail(
-    strict=True, reason="memory begins with a ration of its own, and the file does not hear what it spent"
-)
 def test_while_memory_stands_in_and_after_it_the_ration_is_the_same(file: Path, server: MailServer) -> None:
     story = Story(file, server, mails_per_hour=2)
     opened_at(story, 1)

@@ -10,7 +10,7 @@ from time import time
 import pytest
 
 from alertlog.testing import MailServer
-from tests.programs import PATIENCE, Site, told
+from tests.programs import PATIENCE, Site, address, told
 from tests.stories import DAY, HOUR, OWNER, Story, count, header, reasons, references, total
 
 
@@ -372,6 +372,27 @@ def test_a_follow_up_after_a_digest_begins_the_incidents_own_thread(place: Path 
     assert {references(mail) for mail in server.mails[2:]} <= {header(server.mails[1], "Message-ID"), ""}
 
 
+def test_a_thread_does_not_begin_with_a_follow_up_that_was_purged_before_any_server_saw_it(
+    file: Path, server: MailServer
+) -> None:
+    story = Story(file, server, mails_per_hour=2)
+    story.alert("Disk a full")
+    story.alert("Disk b full")
+    story.work()
+    server.stop()
+    story.alert("Disk a full")
+    story.work(HOUR)
+    with story.outbox() as outbox:
+        (letter,) = outbox.letters.all()
+        outbox.purge(letter)
+    with MailServer("none") as other:
+        story.environ = address(other)
+        story.alert("Disk a full")
+        story.work(HOUR / 2)
+        (mail,) = other.mails
+    assert (count(mail), references(mail)) == (1, "")
+
+
 def test_no_hour_sees_more_mails_than_the_ration_and_every_alert_is_told(
     place: Path | None, server: MailServer
 ) -> None:
@@ -504,3 +525,37 @@ def test_a_clock_that_jumped_while_another_process_owned_the_outbox_is_not_follo
         story.work()
     owner.end()
     assert mailed_at(other, server, 1_200, each=30) == [300]
+
+
+def test_a_clock_that_another_owner_followed_in_between_is_not_followed_twice(file: Path, server: MailServer) -> None:
+    first, second = Story(file, server), Story(file, server)
+    second.clock, second.recorder = first.clock, first.recorder
+    second.begin()
+    first.alert(times=2)
+    first.work()
+    assert first.rounds is not None
+    first.rounds.release()
+    second.alert()
+    second.work()
+    first.clock.set_wall(first.clock.wall() + DAY)
+    second.work()
+    second.end()
+    assert mailed_at(first, server, 1_200, each=30) == [300]
+
+
+def test_a_clock_set_back_while_no_process_owned_the_outbox_makes_nothing_older(file: Path, server: MailServer) -> None:
+    owner, other = Story(file, server, mails_per_hour=1), Story(file, server, mails_per_hour=1)
+    other.clock, other.recorder = owner.clock, owner.recorder
+    other.begin()
+    owner.alert()
+    for story in (owner, other):
+        story.work()
+    owner.alert("No price")
+    owner.work()
+    owner.end()
+    owner.clock.set_wall(owner.clock.wall() - 9 * DAY)
+    other.work()
+    assert other.recorder.named("alert_expired") == []
+    assert len(server.mails) == 1  # the ration is used up, and for no shorter time than before
+    assert mailed_at(other, server, 3 * HOUR, each=600) == [2 * HOUR]
+    assert told(server.mails) == 2

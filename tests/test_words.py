@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from alertlog import evidence, report, view, words
+from alertlog import evidence, footer, report, view, words
 from alertlog.words import ENGLISH, FRENCH, words_in
 from tests.letters import MOMENT, in_paris
 
@@ -45,15 +45,16 @@ def said(module: ModuleType) -> set[str]:
 
 
 def test_every_english_text_has_a_french_one() -> None:
-    texts = {text for module in (view, evidence, report) for text in said(module)}
-    texts |= set(report._REASONS.values()) | set(report._BADGES.values()) | {report._TEST}
+    texts = {text for module in (view, evidence, report, footer) for text in said(module)}
+    texts |= set(footer._REASONS.values()) | set(footer._CAUSES.values()) | {footer._OLDER, footer._HELD_BACK}
+    texts |= set(report._BADGES.values()) | {report._TEST, report._FOLDED, footer._DELAYED, footer._MUTED}
     texts |= {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
     assert texts <= set(FRENCH.catalogue)
 
 
 def test_no_french_text_is_left_of_an_english_one_that_went() -> None:
-    source = {text for module in (view, evidence, report, words) for text in constants(module)}
-    elsewhere = {text for module in (view, evidence, report) for text in constants(module)}
+    source = {text for module in (view, evidence, report, footer, words) for text in constants(module)}
+    elsewhere = {text for module in (view, evidence, report, footer) for text in constants(module)}
     fixed = {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
     assert [text for text in FRENCH.catalogue if text not in elsewhere | fixed and "characters" not in text] == []
     assert set(FRENCH.catalogue) <= source

@@ -79,11 +79,11 @@ class _Watch(threading.Thread):
         super().__init__(daemon=True)
         self._folder = folder
         self.largest = 0
+        self._over = threading.Event()
 
     def run(self) -> None:
-        while True:
+        while not self._over.wait(0.1):
             self.largest = max(self.largest, self.size())
-            time.sleep(0.1)
 
     def size(self) -> int:
         total = 0
@@ -135,7 +135,6 @@ def _send_rest(target: Target, folder: str) -> None:
             if not any(incident.untold for incident in outbox.incidents.all()):
                 return
             outbox.hurry()
-        time.sleep(0.5)
 
 
 def _resident() -> int:

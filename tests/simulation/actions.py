@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tests.simulation.world import PEOPLE, SETTINGS, World
+from tests.stories import fingerprint
 
 
 class Action(Protocol):
@@ -139,6 +140,25 @@ class Deploy:
         people = tuple(PEOPLE[number] for number in self.people)
         world.settings = replace(SETTINGS, host=self.host, recipients=people) if people else None
         world.tell(f"settings: {self.host}, to {', '.join(map(str, people)) or 'nobody'}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """An operator silences a trouble for so long, in place of an earlier mute of the same."""
+
+    trouble: int
+    seconds: float
+
+    def play(self, world: World) -> None:
+        world.mute(fingerprint(f"Trouble {self.trouble}"), self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmute:
+    trouble: int
+
+    def play(self, world: World) -> None:
+        world.unmute(fingerprint(f"Trouble {self.trouble}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from alertlog.alert import Incident
 from alertlog.outbox import Waiting
-from alertlog.policy import HOUR, LONGEST_WAIT, interval
+from alertlog.policy import HOUR
+from tests.simulation.broken import Broken, brief
 from tests.simulation.server import Offer
+from tests.simulation.timing import Timing
 from tests.simulation.world import Sight, Step, World
 
-ENOUGH = 45
-"""Letters and incidents up to which one round takes all that there is."""
-LEVELS = 3
-"""Levels that scenarios log at; each rise is a reason for a mail of its own."""
-
-
-class Broken(AssertionError):
-    """An invariant does not hold."""
-
-    def __init__(self, invariant: str, how: str) -> None:
-        super().__init__(f"{invariant}: {how}")
-        self.invariant = invariant
+TURNS = ("incident_opened", "incident_closed")
+"""Events at which an incident may begin or end."""
 
 
 class Watch:
@@ -33,7 +22,8 @@ class Watch:
         self._threads: set[str] = set()
         self._has: set[tuple[str, str]] = set()
         self._accepted: list[float] = []
-        self._since: dict[int, float] = {}
+        self._timing = Timing(world)
+        self._roots: dict[int, str] = {}
 
     def after(self, step: Step) -> None:
         """Raises Broken."""
@@ -42,11 +32,22 @@ class Watch:
             self._check_offer(offer, step)
         self._check_trouble(step)
         self._check_claims(step.after)
-        self._check_pace(step.after)
+        self._forget_ended(step)
+        self._check_roots(step.after)
+        self._timing.after(step)
         if step.owned and not step.killed:
             self._check_counts(step.after)
-        if step.smooth:
-            self._check_prompt(step)
+
+    def _forget_ended(self, step: Step) -> None:
+        """An incident's number may be given again, in the same step even; events say what ends and what opens."""
+        events = [told.fields for told in self._world.recorder.events[step.first_event :] if told.name in TURNS]
+        turned = {fields.get("fingerprint") for fields in events}
+        before = {(incident.id, incident.fingerprint) for incident in step.before.incidents}
+        for incident in step.after.incidents:
+            if incident.fingerprint in turned or None in turned:  # of very many that open, events name a few
+                self._roots.pop(incident.id, None)
+            if incident.fingerprint in turned or (incident.id, incident.fingerprint) not in before:
+                self._timing.forget(incident.id)
 
     # No alert is told twice, none is not told
 
@@ -80,9 +81,9 @@ class Watch:
             (told.fields["fingerprint"], told.fields["count"]) for told in events if told.name == "alert_expired"
         }
         taken = self._world.taken()
-        left = {letter.id for letter in step.after.letters}
+        left = {letter.draft.message_id for letter in step.after.letters}  # numbers are given again
         for letter in step.before.letters:
-            if letter.id not in left and not letter.told and _parts(letter) <= expired:
+            if letter.draft.message_id not in left and not letter.told and _parts(letter) <= expired:
                 self._threads.add(letter.draft.message_id)
                 if letter.draft.message_id in taken:
                     self._world.doubled += letter.draft.count
@@ -99,13 +100,12 @@ class Watch:
     def _check_offer(self, offer: Offer, step: Step) -> None:
         self._check_same(offer)
         self._check_thread(offer, step)
-        noted = offer.heard and not (step.killed and _waits(offer, step.after))
+        noted = [address for address in offer.accepted if offer.heard and not _forgotten(address, offer, step)]
         for address in offer.accepted:
             if (offer.message_id, address) in self._has:
                 raise Broken("nobody gets a letter twice", f"{address} has {offer.message_id} already")
-            if noted:
-                self._has.add((offer.message_id, address))
-        if offer.accepted and noted and not offer.test:
+        self._has |= {(offer.message_id, address) for address in noted}
+        if noted and not offer.test:
             self._check_ration(offer.at)
 
     def _check_same(self, offer: Offer) -> None:
@@ -122,6 +122,17 @@ class Watch:
         waiting = {letter.draft.message_id for letter in (*step.before.letters, *step.after.letters)}
         if before and before not in self._threads | waiting:
             raise Broken("a thread begins with a letter", f"{offer.message_id} answers {before}, which never was")
+        if before in self._known and not set(offer.fingerprints) <= set(self._known[before].fingerprints):
+            raise Broken("a thread is about one incident", f"{offer.message_id} answers {before}")
+
+    def _check_roots(self, sight: Sight) -> None:
+        """All mails about one incident answer the same one, once somebody has got that."""
+        got = {message_id for message_id, _ in self._has}
+        roots = {one.id: one.thread for one in sight.incidents if one.thread in got}
+        for incident, root in roots.items():
+            if self._roots.get(incident, root) != root:
+                raise Broken("a thread has one root", f"{root} after {self._roots[incident]}")
+        self._roots = roots
 
     def _check_ration(self, now: float) -> None:
         """No hour sees more accepted mails than the ration, but for what the calendar brings that leaps unnoticed."""
@@ -137,40 +148,6 @@ class Watch:
         if found > most:
             raise Broken("never more mails than the ration", f"{found} in an hour, {most} are allowed")
 
-    # When mails go
-
-    def _check_prompt(self, step: Step) -> None:
-        """What can be told now is told now: nothing is left over that the ration and the gate would have let pass."""
-        sight, now, pace = step.after, self._world.clock.wall(), self._world.pace
-        if sight.gate.failures and now < sight.gate.due <= now + LONGEST_WAIT:
-            return
-        letters = [letter for letter in sight.letters if not letter.aside and _is_due(letter.due, now)]
-        # What a letter of before spoke of comes free by its being sent: the next round is the first that can tell more.
-        bound = {incident.id for letter in step.before.letters for incident in letter.draft.incidents}
-        free = [incident for incident in sight.free if incident.id not in bound]
-        late = [incident for incident in free if step.alone or self._must_be_told(incident, now)]
-        if len(letters) + len(late) > ENOUGH:
-            return
-        tests = [letter for letter in letters if letter.draft.reason == "test"]
-        if tests or (sight.gate.ration(pace, now).tokens >= 1 and (letters or late)):
-            raise Broken("never later than the next free slot", f"left over: {letters} {late}, {sight.gate}")
-
-    def _must_be_told(self, incident: Incident, now: float) -> bool:
-        if incident.resolved or not incident.mails:
-            return True
-        overdue = now - incident.mailed >= interval(incident.mails, self._world.pace)
-        quiet = now - incident.seen >= self._world.pace.quiet_after
-        return bool(incident.untold) and (incident.urgent or overdue or quiet)
-
-    def _check_pace(self, sight: Sight) -> None:
-        """However often it is raised, an incident is told by as many mails as its age allows."""
-        now, pace = self._world.clock.now, self._world.pace
-        for incident in sight.incidents:
-            age = now - self._since.setdefault(incident.id, now)
-            most = sum(1 for _ in _intervals(age, pace.repeat_after)) + LEVELS
-            if incident.mails > most and not self._world.astray:
-                raise Broken("few mails about one incident", f"{incident.mails} in {age:,.0f} s: {incident}")
-
     # Nobody is stuck
 
     def _check_trouble(self, step: Step) -> None:
@@ -184,9 +161,9 @@ class Watch:
         untold = [incident for incident in sight.incidents if incident.untold]
         waiting = [letter for letter in sight.letters if not letter.aside]
         if untold or waiting:
-            raise Broken("no incident is left untold", f"{untold} {waiting} {sight.gate}")
+            raise Broken("no incident is left untold", f"{brief(waiting, untold)}, {sight.gate}")
         if sight.incidents:
-            raise Broken("what is told and quiet closes", f"{sight.incidents}")
+            raise Broken("what is told and quiet closes", brief([], sight.incidents))
         self._check_counts(sight)
 
 
@@ -194,17 +171,7 @@ def _parts(letter: Waiting) -> set[tuple[str, int]]:
     return {(incident.fingerprint, incident.untold) for incident in letter.draft.incidents}
 
 
-def _waits(offer: Offer, sight: Sight) -> bool:
-    return any(letter.draft.message_id == offer.message_id and not letter.told for letter in sight.letters)
-
-
-def _is_due(due: float, now: float) -> bool:
-    return due <= now or due > now + LONGEST_WAIT
-
-
-def _intervals(age: float, repeat_after: float) -> Iterator[float]:
-    """Yield the moments at which a mail may go about an incident of that age: at once, then at doubling intervals."""
-    at, step = 0.0, repeat_after
-    while at <= age:
-        yield at
-        at, step = at + min(step, LONGEST_WAIT), step * 2
+def _forgotten(address: str, offer: Offer, step: Step) -> bool:
+    """Whether a kill came between what the server said and its being noted, so that the address is tried again."""
+    waiting = [letter for letter in step.after.letters if letter.draft.message_id == offer.message_id]
+    return step.killed and any(address not in letter.done for letter in waiting)

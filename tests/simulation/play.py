@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from alertlog.policy import HOUR, LONGEST_WAIT
-from tests.simulation.invariants import Broken, Watch
+from tests.simulation.broken import Broken
+from tests.simulation.invariants import Watch
 from tests.simulation.scenario import Scenario, scenario, smaller
 from tests.simulation.world import SETTINGS, Sight, World
 
@@ -30,13 +31,14 @@ class Failure:
     def __str__(self) -> str:
         actions = "\n".join(f"    {action}," for action in self.scenario.actions)
         story = "\n".join(self.story)
-        return f"seed {self.scenario.seed}, {self.scenario.pace}\n{actions}\n\n{story}\n\n{self.reason}"
+        played = f"seed {self.scenario.seed}, {self.scenario.pace}, {self.scenario.bounds}"
+        return f"{played}\n{actions}\n\n{story}\n\n{self.reason}"
 
 
 def play(scenario: Scenario) -> Failure | None:
     """Play one scenario in a folder of its own; return how it failed, if it did."""
     with TemporaryDirectory(prefix="alertlog-") as folder:
-        world = World(Path(folder), scenario.pace, scenario.seed)
+        world = World(Path(folder), scenario.pace, scenario.seed, scenario.bounds)
         watch = Watch(world)
         world.watch = watch.after
         try:
@@ -58,7 +60,8 @@ def _run_on(world: World) -> Sight:
     world.server.announced.clear()
     world.tell("from here on nothing goes wrong any more")
     world.process(0)
-    world.everybody_looks()
+    for _ in range(2):  # what the first look of one process writes down, another one reads at its second
+        world.everybody_looks()
     sight = world.sight()
     mails = len(sight.letters) + len(sight.incidents)
     slots = 2 * HOUR / world.pace.mails_per_hour * (mails + 1)

@@ -28,12 +28,12 @@ class Process:
     def __init__(self, name: str, world: World) -> None:
         self.name = name
         self.pending: Counter[str] = Counter()
-        self.intake = Intake(world.place, OWNER.key, world.clock, world.unwritable)
+        self.intake = Intake(world.place, OWNER, world.clock, world.unwritable)
         self.rounds: Rounds | None = None
         self.courier = Courier(partial(self._prepare, world), self.intake, world.recorder)
 
     def _prepare(self, world: World) -> Rounds:
-        post = Post(world.pace, lambda: Wording(OWNER.service), world.read_settings)
+        post = Post(world.pace, lambda: Wording(OWNER.service), world.read_settings, world.bounds)
         self.rounds = Rounds(
             world.place, OWNER, post, self.intake, world.recorder, world.clock, connect=world.server.connect
         )

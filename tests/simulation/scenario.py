@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
-from alertlog.policy import Pace
+from alertlog.bounds import Bounds
+from alertlog.policy import BURST, Pace
 from tests.simulation.actions import (
     Action,
     Announce,
@@ -16,11 +17,13 @@ from tests.simulation.actions import (
     Jump,
     Kill,
     Leave,
+    Mute,
     Purge,
     Raise,
     Resolve,
     Start,
     Trial,
+    Unmute,
     Wait,
     Weather,
 )
@@ -29,7 +32,7 @@ from tests.stories import DAY, HOUR
 
 FEATURES = (
     "bursts", "levels", "ends", "tests", "weather", "faults", "kills", "leaves", "crowd", "jumps", "deploys",
-    "operator", "outages",
+    "operator", "outages", "mutes", "bounds",
 )  # fmt: skip
 """Each scenario has some of them: what is seldom together would otherwise always be."""
 
@@ -39,6 +42,7 @@ class Scenario:
     seed: int
     pace: Pace
     actions: tuple[Action, ...]
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def scenario(seed: int) -> Scenario:
@@ -52,7 +56,8 @@ def scenario(seed: int) -> Scenario:
     features = [feature for feature in FEATURES if chance.random() < 0.45]
     makers = [_raise, _raise, _wait, _wait, *(_MAKERS[feature] for feature in features if feature in _MAKERS)]
     lot = Lot(chance, pace, frozenset(features))
-    return Scenario(seed, pace, tuple(chance.choice(makers)(lot) for _ in range(chance.randint(5, 45))))
+    bounds = Bounds(incidents=chance.choice((1, 3, 10))) if "bounds" in features else Bounds()
+    return Scenario(seed, pace, tuple(chance.choice(makers)(lot) for _ in range(chance.randint(5, 45))), bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,13 @@ def _deploy(lot: Lot) -> Action:
     return Deploy(lot.chance.choice(("mail.example.org", "mail.example.net")), people)
 
 
+def _mute(lot: Lot) -> Action:
+    spans = (1.0, 60.0, lot.pace.repeat_after, HOUR, 4 * HOUR)
+    return lot.chance.choice((Mute(lot.trouble, lot.chance.choice(spans)), Unmute(lot.trouble)))
+
+
 _MAKERS: dict[str, Callable[[Lot], Action]] = {
-    "bursts": lambda lot: Burst(lot.process, lot.chance.choice((5, 20, 70))),
+    "bursts": lambda lot: Burst(lot.process, lot.chance.choice((BURST, BURST + 1, 20, 70))),
     "ends": lambda lot: Resolve(lot.process, lot.trouble),
     "tests": lambda lot: Trial(lot.process),
     "weather": _weather,
@@ -118,6 +128,8 @@ _MAKERS: dict[str, Callable[[Lot], Action]] = {
     "crowd": lambda _lot: Start(),
     "jumps": _jump,
     "deploys": _deploy,
+    "mutes": _mute,
+    "bounds": lambda lot: Burst(lot.process, lot.chance.choice((4, 12, 20))),
     "operator": lambda lot: lot.chance.choice((Flush(), Purge(lot.chance.randrange(5)))),
 }
 

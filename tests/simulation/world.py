@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alertlog.alert import Alert, Incident
+from alertlog.bounds import Bounds
 from alertlog.errors import ConfigError, JournalError
 from alertlog.gate import Gate
 from alertlog.journal import Journal
 from alertlog.mailbox import Mailbox
+from alertlog.mutes import Mute
 from alertlog.outbox import Outbox, Waiting
 from alertlog.policy import CLOCK_JUMP, Pace
 from alertlog.settings import SmtpSettings
@@ -52,6 +54,7 @@ class Sight:
     free: tuple[Incident, ...] = ()
     letters: tuple[Waiting, ...] = ()
     gate: Gate = field(default_factory=Gate)
+    mutes: tuple[Mute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Step:
     Attributes:
         smooth: it owns the outbox, it lived on, no time passed in it, and no server or setting made trouble.
         alone: it left as the last process there is.
+        leaving: it left; a process without alerts, which has no journal, is not known to stay.
+        began: monotonic seconds.
     """
 
     process: str
@@ -70,8 +75,10 @@ class Step:
     killed: bool
     smooth: bool
     alone: bool
+    leaving: bool
     first_offer: int
     first_event: int
+    began: float
 
 
 class World:
@@ -87,10 +94,11 @@ class World:
         story: what happened, line by line.
     """
 
-    def __init__(self, folder: Path, pace: Pace, seed: int) -> None:
+    def __init__(self, folder: Path, pace: Pace, seed: int, bounds: Bounds | None = None) -> None:
         random.seed(seed)  # the jitter of retries
         self.place = folder / "alerts.sqlite3"
         self.pace = pace
+        self.bounds = bounds or Bounds()
         self.fuse = Fuse()
         self.clock = FatalClock(self.fuse)
         self.server = VirtualServer(self.clock, self.fuse)
@@ -138,7 +146,13 @@ class World:
         if outbox is None:
             return Sight()
         incidents, letters = outbox.incidents, outbox.letters
-        return Sight(tuple(incidents.all()), tuple(incidents.untold()), tuple(letters.all()), outbox.gate())
+        return Sight(
+            tuple(incidents.all()),
+            tuple(incidents.untold()),
+            tuple(letters.all()),
+            outbox.gate(),
+            tuple(outbox.mutes.all()),
+        )
 
     # What happens
 
@@ -181,7 +195,7 @@ class World:
         owned = process.owns or (leaving and not any(other.owns for other in self.processes))
         alone = leaving and self.processes == [process]
         smooth = owned and well and not killed and (faults, now) == (self.server.faulty, self.clock.now)
-        step = Step(process.name, before, self.sight(), owned, killed, smooth, alone, first, events)
+        step = Step(process.name, before, self.sight(), owned, killed, smooth, alone, leaving, first, events, now)
         self.steps.append(step)
         self._tell_step(step)
         self.watch(step)
@@ -220,6 +234,16 @@ class World:
         if self.outbox is not None:
             self.outbox.hurry()
             self.tell("the operator flushes")
+
+    def mute(self, target: str, seconds: float) -> None:
+        if self.outbox is not None:
+            now = self.clock.wall()
+            self.outbox.mutes.add(target, now, now + seconds, "planned work")
+            self.tell(f"the operator mutes {target} for {seconds:,.0f} s")
+
+    def unmute(self, target: str) -> None:
+        if self.outbox is not None and self.outbox.mutes.remove(target, self.clock.wall()):
+            self.tell(f"the operator unmutes {target}")
 
     def purge(self, number: int) -> None:
         letters = self.sight().letters

@@ -1,0 +1,139 @@
+"""The last lines of a mail: why it exists, why it comes late, who sent it, and how to have no more of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from alertlog.alert import Alert, Cause, Draft, Incident, Reason
+from alertlog.evidence import NAME_LIMIT, body_of
+from alertlog.headers import squeezed
+from alertlog.redact import MARK
+from alertlog.words import Words
+
+LATE = 120.0
+"""Seconds from the first alert to the mail's date from which on the mail says that it is late."""
+
+_REASONS: Mapping[Reason, str] = {
+    "opening": "This is the first mail about this incident.",
+    "follow-up": "The incident goes on; this mail tells what is new since the last one.",
+    "closing": "This mail closes the incident and tells what no earlier one did.",
+    "resolved": "The program said that the trouble is over; the incident is closed.",
+    "digest": "Several incidents were due at once; this mail tells them together, worst first.",
+    "test": "An operator asked for this mail.",
+}
+_CAUSES: Mapping[Cause, str] = {
+    "burst": "Many different alerts came at once: the first has a mail of its own, this one tells the others.",
+    "ration": "More was due than the hour's ration of mails allows, so this mail tells it together.",
+    "repair": "Mail could not be sent for a while; this mail tells what has gathered.",
+}
+_DELAYED = "Delayed by {duration}."
+_MUTED = "Delayed by {duration}: it was muted."
+_HELD_BACK = "Delayed by {duration}: mail failed, its ration was used up, or no process was there to send it."
+_OLDER = "The first alert that it tells came {duration} before it."
+_REDACTED = "{n} secret was taken out of what this mail shows.", "{n} secrets were taken out of what this mail shows."
+
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
+_MARKS = (MARK, ":***@")
+"""What stands in the place of a secret, the second one in a URL."""
+
+
+def since(incident: Incident) -> float:
+    """Return when the first alert came that no earlier mail told; where there is none, the incident's first."""
+    return min(incident.news or incident.first, incident.last)
+
+
+def delay(draft: Draft) -> float:
+    """Return by how many seconds a mail is later than what it had to tell at once; 0 where nothing was, or in time.
+
+    A new incident and a resolved one are to be told at once; how long a repeat waits is a matter of `repeat_after`.
+    """
+    at_once = [
+        since(incident) if incident.mails == 0 else incident.last
+        for incident in draft.incidents
+        if incident.resolved or incident.mails == 0
+    ]
+    return _late(draft, at_once)
+
+
+def _late(draft: Draft, moments: Iterable[float]) -> float:
+    late = draft.date - min(moments, default=draft.date)
+    return late if late > LATE else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The footer of one draft's mail, in one language.
+
+    Attributes:
+        where: the service, with the host if there is one.
+        handler: the name of the handler that sent it, or "".
+    """
+
+    draft: Draft
+    where: str
+    handler: str
+    words: Words
+
+    def lines(self) -> Iterator[str]:
+        draft, say = self.draft, self.words.say
+        yield say(_REASONS[draft.reason])
+        if draft.cause:
+            yield say(_CAUSES[draft.cause])
+        yield from self._delay()
+        taken_out = sum(map(_redactions, draft.incidents)) if draft.reason != "digest" else 0
+        if taken_out:
+            yield self.words.plural(*_REDACTED, taken_out)
+        if self.handler:
+            handler = squeezed(self.handler, NAME_LIMIT)
+            yield say("Sent by alertlog for {where}, handler {handler}", where=self.where, handler=handler)
+        else:
+            yield say("Sent by alertlog for {where}", where=self.where)
+
+    def _delay(self) -> Iterator[str]:
+        draft, words = self.draft, self.words
+        if draft.reason == "test":
+            return
+        if seconds := delay(draft):
+            yield words.say(self._why(), duration=words.duration(seconds))
+        elif draft.cause in ("ration", "repair") and (seconds := _late(draft, map(since, draft.incidents))):
+            yield words.say(_OLDER, duration=words.duration(seconds))
+
+    def _why(self) -> str:
+        if self.draft.cause:
+            return _DELAYED
+        return _MUTED if any(incident.mute_until for incident in self.draft.incidents) else _HELD_BACK
+
+    def command(self) -> tuple[str, str]:
+        """Return what can be done about further mails, and the command that does it; "" where there is none.
+
+        Readers paste it into a shell: nothing of a record's own text may stand in it.
+        """
+        say = self.words.say
+        reason = say("being repaired")
+        if self.draft.reason in ("test", "resolved"):
+            return "", ""
+        if self.draft.reason == "digest":
+            target, hint = "FINGERPRINT", say("To have no mail about one of them for two hours:")
+        else:
+            target, hint = self.draft.incidents[0].fingerprint, say("To have no mail about it for two hours:")
+            if not _FINGERPRINT.fullmatch(target):
+                return "", ""
+        return hint, f'alertlog mute {target} --for 2h --reason "{reason}"'
+
+
+def _redactions(incident: Incident) -> int:
+    """Return how many secrets the mail about an incident shows as taken out."""
+    alert = incident.alert
+    # An exception's line stands in its traceback too, and a formatter's own text stands for both.
+    evidence = "" if alert.text else alert.traceback or alert.exception
+    texts = [body_of(alert), evidence, alert.problem, *_values(alert), *map(body_of, incident.samples)]
+    return sum(text.count(mark) for text in texts for mark in _MARKS)
+
+
+def _values(alert: Alert) -> Iterator[str]:
+    for _name, value in alert.extras:
+        yield value
+    for _when, _level, _logger, text in alert.context:
+        yield text

@@ -115,6 +115,8 @@ def mute(target: str, seconds: float, reason: str, config: str | None) -> None:
     """Mail nothing about a kind or a fingerprint for some time. Its alerts are counted, and told when that is over."""
     from alertlog.listing import moment
 
+    if not target.strip():  # an unset variable of a script's would silence every alert without a kind
+        raise click.BadParameter("is empty", param_hint="KIND|FINGERPRINT")
     for desk in _desks(config):
         with _exiting():
             muting = desk.mute(target, seconds, reason)
@@ -189,7 +191,8 @@ def flush(config: str | None, timeout: float, due: bool) -> None:
         click.echo(f"{owner}{one.message}", err=True)
     if not flushed:
         left = f"; of another service and left alone: {', '.join(others)}" if others else ""
-        click.echo(f"nothing waits{left}", err=True)
+        places = ", ".join(sorted({str(desk.place) for desk in desks}))
+        click.echo(f"nothing waits in {places}{left}", err=True)
     sys.exit(max((EXIT_CODES[one.category] for one in flushed), default=0))
 
 

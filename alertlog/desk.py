@@ -14,7 +14,7 @@ from alertlog.errors import ConfigError, OutboxError
 from alertlog.handler import AlertHandler
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
-from alertlog.place import outbox_path, variable
+from alertlog.place import handler_name, outbox_path, variable
 from alertlog.unread import unread
 from alertlog.works import Works
 
@@ -214,7 +214,7 @@ def _service(works: Works) -> str:
 
 def _names(works: Works) -> tuple[str, str]:
     """Return what the handler is called here, and where its configuration has no name for it."""
-    return works.owner.handler, f"alerts {works.arguments.env_prefix}"
+    return works.owner.handler, handler_name(None, works.arguments.env_prefix)
 
 
 def _is_there(place: Path) -> bool:

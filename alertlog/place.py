@@ -113,6 +113,14 @@ def service_name(argument: str | None, environ: Mapping[str, str]) -> str:
     return variable("ALERTLOG_SERVICE", environ).strip() or _program()
 
 
+def handler_name(given: str | None, env_prefix: str) -> str:
+    """Return the handler's name in the outbox: as `dictConfig` names it, else `alerts`, the name in logging.yaml.
+
+    A handler with variables of its own and no name is another one.
+    """
+    return given or ("alerts" if env_prefix == "SMTP_" else f"alerts {env_prefix}")
+
+
 def _program() -> str:
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     module = getattr(spec, "name", "").removesuffix("__main__").rstrip(".")  # `python -m package`

@@ -22,7 +22,7 @@ from alertlog.events import Reporter
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
-from alertlog.place import outbox_path, service_name, variable
+from alertlog.place import handler_name, outbox_path, service_name, variable
 from alertlog.redact import Redactor
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Works:
         self.reporter = Reporter(self.redactor, self.clock)
         self.host = socket.gethostname()
         self.place, service = self._surroundings()
-        self.owner = Owner(service, name or f"alerts {arguments.env_prefix}")
+        self.owner = Owner(service, handler_name(name, arguments.env_prefix))
         self.intake = Intake(self.place, self.owner, self.clock, self._report_unwritable)
         self.courier = Courier(self.rounds, self.intake, self.reporter)
 
@@ -76,7 +76,7 @@ class Works:
         """
         util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
         if util is not None and process is not None and process.parent_process() is not None:
-            util.Finalize(None, _close, args=(handler,), exitpriority=-10)
+            util.Finalize(None, _close, args=(handler,), exitpriority=-10)  # pragma: no cover - see _close
         self.courier.start()
 
     def accept(self, alert: Alert) -> None:
@@ -228,7 +228,8 @@ class Works:
         )
 
 
-def _close(handler: ReferenceType[AlertHandler]) -> None:
+# Runs in children that multiprocessing ends by os._exit(), where what was measured is not always written down.
+def _close(handler: ReferenceType[AlertHandler]) -> None:  # pragma: no cover
     alive = handler()
     if alive is not None:
         alive.close()

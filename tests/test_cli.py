@@ -299,7 +299,7 @@ def test_show_needs_no_complete_settings_and_says_what_is_not_known(
 
 
 def test_flush_sends_at_once_what_waits_whatever_its_time(server: MailServer, place: Path, run: Run) -> None:
-    assert run("outbox", "flush").stderr == "nothing waits\n"
+    assert run("outbox", "flush").stderr == f"nothing waits in {place}\n"
     server.stop()
     pipeline(place, "one", "two")
     server.start()
@@ -351,14 +351,14 @@ def test_flush_sends_for_every_owner_of_the_outbox_in_its_own_name(
     server: MailServer, place: Path, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "logging.yaml").write_text((CONFIG % place).replace("service: etl, ", ""))
-    killed(place, "one", service="portfolio", handler="alerts SMTP_")
+    killed(place, "one", service="portfolio", handler="alerts")
     server.stop()
     pipeline(place, "two", service="prices", name="pager")
     server.start()
     result = run("outbox", "flush")
     assert result.exit_code == 0
     assert "prices (pager): nothing waits any more" in result.stderr
-    assert "portfolio (alerts SMTP_): nothing waits any more" in result.stderr
+    assert "portfolio (alerts): nothing waits any more" in result.stderr
     assert {mail.message["X-Alertlog-Service"] for mail in server.mails} == {"portfolio", "prices"}
     assert {mail.subject for mail in server.mails} == {"[ETL] API quota alert"}
 
@@ -368,7 +368,10 @@ def test_flush_leaves_other_services_alone_where_the_configuration_names_one(
 ) -> None:
     killed(place, "one", service="other")
     result = run("outbox", "flush")
-    assert (result.exit_code, result.stderr) == (0, "nothing waits; of another service and left alone: other\n")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"nothing waits in {place}; of another service and left alone: other\n",
+    )
     (Path.cwd() / "logging.yaml").write_text((CONFIG % place).replace("service: etl, ", ""))
     monkeypatch.setenv("ALERTLOG_SERVICE", "etl")
     assert "left alone: other" in run("outbox", "flush").stderr
@@ -718,3 +721,9 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "alertlog", "--help"], capture_output=True, text=True, timeout=30, check=True
     )
     assert "Usage: alertlog" in done.stdout
+
+
+def test_a_mute_of_nothing_is_wrong_usage_and_silences_nobody(place: Path, run: Run) -> None:
+    result = run("mute", " ", "--for", "1h")
+    assert (result.exit_code, "is empty" in result.stderr) == (2, True)
+    assert not place.exists()

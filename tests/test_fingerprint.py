@@ -420,3 +420,9 @@ def test_what_varies_does_not_matter_and_words_do(parts: list[str | int], data: 
     assert same(*map(record, texts))
     words = {part for part in parts if isinstance(part, str)}
     assert all(word in shape(texts[0]) for word in words)
+
+
+def test_arguments_that_are_neither_a_tuple_nor_a_dict_break_nothing() -> None:
+    first, second = record("Quota used: %d"), record("Quota used: %d")
+    first.args, second.args = [1], [2]  # type: ignore[assignment]
+    assert fingerprint(first) == fingerprint(second)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alertlog.forks import UnitLock
+from alertlog.forks import ForkLock, UnitLock
 from alertlog.testing import MailServer
 from tests.conversation import Conversation
 from tests.programs import PATIENCE, Site, told, wait_until_told
@@ -425,3 +425,11 @@ print(count)
     assert (outcome.status, outcome.stdout) == (0, "120\n")
     assert told(server.mails) == 120
     assert not site.journals
+
+
+def test_a_lock_that_was_made_while_a_fork_was_under_way_is_as_it_was() -> None:
+    lock = ForkLock()
+    lock.after_fork()  # of a fork that had begun before
+    with lock:
+        lock.before_fork()
+        lock.after_fork()

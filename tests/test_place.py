@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from alertlog.errors import ConfigError
-from alertlog.place import FILE_LIMIT, outbox_path, service_name, variable
+from alertlog.place import FILE_LIMIT, handler_name, outbox_path, service_name, variable
 
 SECRET = "correct horse battery staple"
 
@@ -233,3 +233,9 @@ def test_it_is_light_enough_for_the_thread_that_logs() -> None:
     command = [sys.executable, "-c", script]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout == "set()\n"
+
+
+def test_a_handler_without_a_name_is_called_as_in_the_shipped_configuration_or_after_its_variables() -> None:
+    assert handler_name("pager", "SMTP_") == "pager"
+    assert handler_name(None, "SMTP_") == "alerts"
+    assert handler_name(None, "BACKUP_") == "alerts BACKUP_"

@@ -316,7 +316,7 @@ from alertlog.intake import Intake
 from alertlog.ownership import Owner
 from tests.support import some_alert
 
-intake = Intake(pathlib.Path(os.environ["ALERTLOG_OUTBOX"]), Owner("etl", "alerts SMTP_"), SystemClock(), print)
+intake = Intake(pathlib.Path(os.environ["ALERTLOG_OUTBOX"]), Owner("etl", "alerts"), SystemClock(), print)
 for number in range(30_000):
     intake.add(some_alert(f"{number} full"))
 die()

@@ -17,7 +17,7 @@ class AlertlogError(Exception):
     """The root of all of them.
 
     Attributes:
-        stage: where on the way it happened: `settings`, `journal`, `outbox`, or the SMTP verb under way.
+        stage: where on the way it happened: `settings`, `journal`, `outbox`, `fleet`, or the SMTP verb under way.
         code: the server's SMTP reply code, where there was a reply.
         category: what to do about it.
     """
@@ -108,3 +108,16 @@ class OutboxError(AlertlogError, OSError):
         super().__init__(message, stage="outbox")
         self.corrupt = corrupt
         self.busy = busy
+
+
+class FleetUnavailable(AlertlogError, ConnectionError):
+    """The server over which hosts share their windows can't be used now; each goes on by itself.
+
+    Attributes:
+        problems: by variable, what is wrong with it, where it is the operator's to repair.
+    """
+
+    def __init__(self, message: str, *, problems: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, stage="fleet")
+        self.problems = dict(problems or {})
+        self.category = "refused" if problems else "temporary"

@@ -53,6 +53,9 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "outbox_corrupt": Event(logging.ERROR, "the outbox was damaged, set aside, and begun anew"),
         "alert_capture_failed": Event(logging.ERROR, "a record was broken; what could be read was taken"),
         "alert_expired": Event(logging.ERROR, "alerts could not be sent for a week and are given up"),
+        "fleet_unavailable": Event(
+            logging.WARNING, "the windows shared by hosts are out of reach; each goes on by itself"
+        ),
         "incident_opened": Event(logging.INFO, "the first alert of a trouble"),
         "incident_closed": Event(logging.INFO, "a trouble is over, or has been quiet for long enough"),
     }

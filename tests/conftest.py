@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.needs import VARIABLE
 from tests.postfix import Postfix, running_postfix
+from tests.redis_server import RedisServer, running_redis
 
 # The machine may be busy: only the answers count, not how long an example takes. On CI the same examples come
 # every time, so that a change is not blamed for what an unlucky draw found.
@@ -35,4 +36,11 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 def postfix() -> Iterator[Postfix]:
     """A real mail server on loopback, the same for all tests."""
     with running_postfix() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A real Redis on loopback, the same for all tests that do not kill it."""
+    with running_redis() as server:
         yield server

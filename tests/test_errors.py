@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from alertlog import errors
-from alertlog.errors import AlertlogError, ConfigError, DeliveryError, OutboxError
+from alertlog.errors import AlertlogError, ConfigError, DeliveryError, FleetUnavailable, OutboxError
 
 BUILTINS = {
     "ConfigError": ValueError,
@@ -20,6 +20,7 @@ BUILTINS = {
     "LetterRejected": ValueError,
     "JournalError": OSError,
     "OutboxError": OSError,
+    "FleetUnavailable": ConnectionError,
 }
 CATEGORIES = {"ConfigError": "refused", "SessionRefused": "refused", "LetterRejected": "permanent"}
 ALL = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, AlertlogError)]
@@ -30,6 +31,8 @@ def of(cls: type[AlertlogError]) -> AlertlogError:
         return ConfigError({"SMTP_HOST": "is not set", "SMTP_TO": "is not set"}, missing=True)
     if cls is OutboxError:
         return OutboxError("alerts.sqlite3: disk image is malformed", corrupt=True, busy=True)
+    if cls is FleetUnavailable:
+        return FleetUnavailable("no password", problems={"ALERTLOG_REDIS_URL": "is refused"})
     return cls("no reply", stage="rcpt", code=451)
 
 

@@ -165,6 +165,9 @@ class Incident:
         news: when the first alert was raised that no mail tells of yet; 0 if there is none.
         folded: True if it stands for different troubles of one kind, which an outbox that was full counts together.
         mute_since, mute_until, mute_reason: how long an operator silenced it since its last mail, and why; 0 if not.
+        handed: how many of its alerts other hosts tell, which share it with this one.
+        elsewhere: how many more it had on all hosts than are counted here; below 0 if some went to and fro.
+        hosts: the names of the hosts that share it.
     """
 
     id: int
@@ -189,11 +192,19 @@ class Incident:
     mute_since: float = 0.0
     mute_until: float = 0.0
     mute_reason: str = ""
+    handed: int = 0
+    elsewhere: int = 0
+    hosts: tuple[str, ...] = ()
 
     @property
     def untold(self) -> int:
-        """How many alerts no mail has told yet."""
-        return self.count - self.accounted
+        """How many alerts that are this host's to tell no mail has told yet."""
+        return max(0, self.count - self.accounted - self.handed)
+
+    @property
+    def total(self) -> int:
+        """How many alerts there were, on all hosts."""
+        return self.count + self.elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +233,7 @@ class Draft:
     @property
     def total(self) -> int:
         """The alerts of these incidents so far."""
-        return sum(incident.count for incident in self.incidents)
+        return sum(incident.total for incident in self.incidents)
 
     def to_json(self) -> str:
         incidents = [
@@ -237,13 +248,8 @@ class Draft:
         incidents = []
         for *plain, alert, samples in rows:
             named = dict(zip(_INCIDENT_PLAIN, plain, strict=True))
-            incidents.append(
-                Incident(
-                    **named,
-                    alert=Alert.from_list(alert),
-                    samples=tuple(map(Alert.from_list, samples)),
-                )
-            )
+            named |= {"hosts": tuple(named["hosts"]), "samples": tuple(map(Alert.from_list, samples))}
+            incidents.append(Incident(**named, alert=Alert.from_list(alert)))
         return cls(message_id, date, reason, tuple(incidents), cause)
 
 

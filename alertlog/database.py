@@ -51,10 +51,13 @@ CREATE TABLE incident (
     mailed REAL NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0, open INTEGER NOT NULL DEFAULT 1,
     news REAL NOT NULL DEFAULT 0, folded INTEGER NOT NULL DEFAULT 0,
     mute_since REAL NOT NULL DEFAULT 0, mute_until REAL NOT NULL DEFAULT 0, mute_reason TEXT NOT NULL DEFAULT '',
+    handed INTEGER NOT NULL DEFAULT 0, elsewhere INTEGER NOT NULL DEFAULT 0, hosts TEXT NOT NULL DEFAULT '[]',
+    share TEXT NOT NULL DEFAULT '', spoke REAL NOT NULL DEFAULT 0, parting INTEGER NOT NULL DEFAULT 0,
     letter INTEGER REFERENCES letter (id)
 );
 CREATE UNIQUE INDEX incident_open ON incident (owner, fingerprint) WHERE open = 1;
 CREATE INDEX incident_due ON incident (owner, due) WHERE letter IS NULL;
+CREATE INDEX incident_share ON incident (owner) WHERE share != '';
 CREATE INDEX incident_letter ON incident (letter) WHERE letter IS NOT NULL;
 CREATE INDEX letter_due ON letter (owner, due) WHERE aside = 0;
 """

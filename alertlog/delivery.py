@@ -81,15 +81,19 @@ class Delivery:
         self._chance = chance
         self._connect = connect
         self._accepted: dict[str, Receipt] = {}
+        self._spent = 0
 
-    def deliver(self, todo: Round) -> None:
+    def deliver(self, todo: Round) -> int:
         """Make one attempt for each letter of a round, as far as the time of one attempt goes; the others stay due.
+
+        Return how many mails of the ration that has used.
 
         Raises:
             OutboxError: an outcome could not be noted; what was accepted is remembered, and not sent again.
         """
         queue = deque(sending for waiting in todo.letters if (sending := self._compose(todo, waiting)))
         end = self._clock.monotonic() + todo.settings.timeout
+        before = self._spent
         while queue and self._clock.monotonic() < end:
             try:
                 with self._connect(todo.settings, self._clock) as session:
@@ -98,7 +102,8 @@ class Delivery:
                         queue.popleft()
             except DeliveryError as error:
                 self._shut_gate(todo, [sending.waiting for sending in queue], error)
-                return
+                break
+        return self._spent - before
 
     def _compose(self, todo: Round, waiting: Waiting) -> _Sending | None:
         settings = todo.settings
@@ -175,6 +180,7 @@ class Delivery:
         bucket = outbox.gate().ration(self._post.pace, now)
         free = waiting.draft.reason == "test" or not receipt.accepted
         outbox.set_gate(Gate(bucket=bucket if free else bucket.spent()))
+        self._spent += not free
 
     def _doubt(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
         wait = policy.retry_unknown_in(waiting.unknown + 1, self._chance())

@@ -38,6 +38,11 @@ def headline(text: str) -> str:
     return squeezed(next((line for line in lines if line.strip()), ""), TITLE_LIMIT)
 
 
+def hosts_of(incident: Incident) -> str:
+    """Return the names of all hosts that an incident's alerts came from."""
+    return ", ".join(incident.hosts) or incident.alert.host
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """An incident laid out in one language."""
@@ -108,6 +113,7 @@ class Evidence:
             (say("Logger"), alert.logger),
             (say("Place in code"), _place(alert)),
             (say("Host"), alert.host),
+            (say("Hosts"), ", ".join(self.incident.hosts[1:] and self.incident.hosts)),
             (say("Process"), process),
             (say("Thread"), alert.thread),
             (say("Task"), alert.task),
@@ -127,12 +133,12 @@ class Evidence:
 
     def _times(self) -> Iterator[tuple[str, str]]:
         incident, words = self.incident, self.words
-        if incident.count == 1:
+        if incident.total == 1:
             yield words.say("Time"), words.moment(incident.first)
         else:
             yield words.say("First"), words.moment(incident.first)
             yield words.say("Last"), words.moment(incident.last)
-        yield words.say("Alerts"), words.number(incident.count)
+        yield words.say("Alerts"), words.number(incident.total)
 
     def _shown(self, text: str, limit: int) -> str:
         return visible(self.words.cut(text, limit))

@@ -83,30 +83,47 @@ class Fleet:
             self._board.close()
             self._board = None
 
-    def _ask(self, question: Callable[[Board], T]) -> T | None:
+    @property
+    def there(self) -> bool:
+        """Whether there is a fleet to ask, as far as is known."""
+        return self._board is not None
+
+    def prepare(self) -> bool:
+        """Get ready to ask, without asking; return whether there is a fleet to ask now.
+
+        Imports Redis: to be called where a fork waits, as what is being imported amid a fork can't be in the child.
+        """
         if self._failures and self._clock.monotonic() < self._again:
+            return False
+        if self._board is None:
+            try:
+                self._board = self._open()
+            except FleetUnavailable as error:
+                self._failed(error)
+        return self.there
+
+    def _open(self) -> Board | None:
+        try:
+            url = variable(VARIABLE, self._environ).strip()
+        except ConfigError as error:
+            raise FleetUnavailable(str(error), problems=error.problems) from None
+        if not url:
+            return None
+        from alertlog.board import Board  # only now: Redis is for who has more than one host
+        from alertlog.link import Link
+
+        return Board(Link(url, VARIABLE, self._clock), self._key)
+
+    def _ask(self, question: Callable[[Board], T]) -> T | None:
+        if not self.prepare() or self._board is None:
             return None
         try:
-            board = self._reach()
-            answer = None if board is None else question(board)
+            answer = question(self._board)
         except FleetUnavailable as error:
             self._failed(error)
             return None
         self._failures = 0
         return answer
-
-    def _reach(self) -> Board | None:
-        if self._board is None:
-            try:
-                url = variable(VARIABLE, self._environ).strip()
-            except ConfigError as error:
-                raise FleetUnavailable(str(error), problems=error.problems) from None
-            if url:
-                from alertlog.board import Board  # only now: Redis is for who has more than one host
-                from alertlog.link import Link
-
-                self._board = Board(Link(url, VARIABLE, self._clock), self._key)
-        return self._board
 
     def _failed(self, error: FleetUnavailable) -> None:
         self.close()

@@ -85,7 +85,7 @@ class _Flush:
         self._clock = works.clock
         self._post = desk.post(owner)
         intake = Intake(desk.place, owner, works.clock, _unwritable)
-        self._rounds = Rounds(desk.place, owner, self._post, intake, works.reporter, works.clock)
+        self._rounds = Rounds(desk.place, owner, self._post, intake, works.reporter, works.clock, environ=os.environ)
 
     def run(self, *, leaving: bool) -> Flushed:
         """Work, where `leaving` as the last process on the outbox does when it goes: it tells repeats, too."""

@@ -60,6 +60,7 @@ CATALOGUE = {
     "Logger": "Logger",
     "Place in code": "Dans le code",
     "Host": "Machine",
+    "Hosts": "Machines",
     "Process": "Processus",
     "Thread": "Thread",
     "Task": "Tâche",

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 
 class Gatekeeper:
-    """Knows one handler's settings, and what became of them. To be used with the keeper's lock held."""
+    """Knows one handler's settings, and what became of them. To be used with the keeper's lock held.
+
+    Attributes:
+        problems: by variable, what is wrong with the settings.
+    """
 
     def __init__(self, read_settings: Callable[[], SmtpSettings], reporter: Reports, clock: Clock) -> None:
         self._read_settings = read_settings
         self._reporter = reporter
         self._clock = clock
-        self._problems: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
         self._warned = False
         self._in_force: tuple[object, ...] | None = None
         self._tried = False
@@ -36,11 +40,11 @@ class Gatekeeper:
         try:
             settings = self._read_settings()
         except ConfigError as error:
-            if error.problems != self._problems:
-                self._problems = error.problems
+            if error.problems != self.problems:
+                self.problems = error.problems
                 self._report_problems(error, incidents)
             return None
-        self._problems = {}
+        self.problems = {}
         self._warn_of_insecure_login(settings)
         return settings
 

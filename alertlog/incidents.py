@@ -18,7 +18,7 @@ SAMPLES = 5
 AT_ONCE = 1_000
 """Incidents looked at in one go."""
 
-_GONE = "open = 0 AND count <= accounted"
+_GONE = "open = 0 AND count <= accounted + handed"
 _ADOPTED = (
     "count", "accounted", "mails", "first", "last", "seen", "mailed",
     "resolved", "thread", "level", "levelname", "urgent", "news", "folded",
@@ -45,8 +45,8 @@ class Incidents:
     def told_before(self, before: float, most: int) -> list[Incident]:
         """Return those that are told whole and were last heard of before that, the quietest first."""
         return self._select(
-            "id IN (SELECT id FROM incident WHERE owner = :owner AND letter IS NULL AND count = accounted"
-            " AND resolved = 0 AND seen <= :before ORDER BY seen LIMIT :most)",
+            "id IN (SELECT id FROM incident WHERE owner = :owner AND letter IS NULL AND count <= accounted + handed"
+            " AND parting = 0 AND resolved = 0 AND seen <= :before ORDER BY seen LIMIT :most)",
             before=before,
             most=most,
         )
@@ -58,10 +58,10 @@ class Incidents:
 
     def untold(self) -> list[Incident]:
         """Return those of which no mail has told all, and which no unsent letter speaks of."""
-        return self._select("letter IS NULL AND (count > accounted OR due = 0)")
+        return self._select("letter IS NULL AND (count > accounted + handed OR due = 0)")
 
     def stale(self, before: float) -> list[Incident]:
-        return self._select("letter IS NULL AND count > accounted AND seen < :before", before=before)
+        return self._select("letter IS NULL AND count > accounted + handed AND seen < :before", before=before)
 
     def all(self) -> list[Incident]:
         return self._select("open IN (0, 1)", limit=-1)
@@ -121,7 +121,7 @@ class Incidents:
                 "id": incident.id,
             },
         )
-        self._plan(incident.id)
+        self.plan(incident.id)
 
     def adopt(self, incident: Incident) -> None:
         """Take one over from another outbox, into the open incident of the same trouble if there is one."""
@@ -139,7 +139,7 @@ class Incidents:
             {name: getattr(incident, name) for name in _ADOPTED}
             | {"id": number, "new": known is None, "samples": json.dumps(incident.samples)},
         )
-        self._plan(number)
+        self.plan(number)
 
     def tie(self, incident: Incident, letter: int, thread: str, *, ends: bool) -> None:
         """A letter now speaks of the incident; where that ends it, the next alert opens another one.
@@ -155,9 +155,8 @@ class Incidents:
 
     def end(self, incident: Incident) -> None:
         """It is over: the next alert opens another one. What is untold of it, or its end, is to be told at once."""
-        told = f"letter IS NULL AND resolved = 0 AND {_GONE}"
         self._database.run("UPDATE incident SET open = 0, due = 0 WHERE id = ?", (incident.id,))
-        self._database.run(f"DELETE FROM incident WHERE id = ? AND {told}", (incident.id,))
+        self._drop(incident, f"letter IS NULL AND resolved = 0 AND {_GONE}")
 
     def untie(self, letter: Waiting) -> None:
         """The letter is withdrawn: what it would have told is to be told by another one."""
@@ -196,8 +195,8 @@ class Incidents:
                 f"UPDATE incident SET letter = NULL, accounted = accounted + :untold, {change} WHERE id = :id",
                 {"untold": incident.untold, "id": incident.id, **values},
             )
-            self._database.run(f"DELETE FROM incident WHERE id = ? AND {_GONE}", (incident.id,))
-            self._plan(incident.id)
+            self._drop(incident, _GONE)
+            self.plan(incident.id)
 
     def hold(self, incidents: Iterable[Incident], until: float) -> None:
         for incident in incidents:
@@ -205,23 +204,29 @@ class Incidents:
 
     def remove(self, incidents: Iterable[Incident]) -> None:
         for incident in incidents:
-            self._database.run("DELETE FROM incident WHERE id = ?", (incident.id,))
+            self._drop(incident, "letter IS NULL")
 
-    def _plan(self, number: int) -> None:
+    def _drop(self, incident: Incident, where: str) -> None:
+        """Remove it; one that other hosts share stays, unseen, until they know that it takes no more of them."""
+        parting = "open = 0, parting = 1, accounted = max(accounted, count - handed)"
+        self._database.run(f"DELETE FROM incident WHERE id = ? AND {where} AND share = ''", (incident.id,))
+        self._database.run(f"UPDATE incident SET {parting} WHERE id = ? AND {where}", (incident.id,))
+
+    def plan(self, number: int) -> None:
         for incident in self._select("id = :id", id=number):
             due = policy.due(incident, self._pace)
             self._database.run("UPDATE incident SET due = ? WHERE id = ?", (due, number))
 
     def _select(self, where: str, *, limit: int = AT_ONCE, **values: object) -> list[Incident]:
         rows = self._database.rows(
-            f"SELECT {', '.join(self.COLUMNS)} FROM incident WHERE owner = :owner AND {where}"
+            f"SELECT {', '.join(self.COLUMNS)} FROM incident WHERE owner = :owner AND parting = 0 AND {where}"
             " ORDER BY level DESC, first, id LIMIT :limit",
             {"owner": self._owner, "limit": limit, **values},
         )
-        return [_incident(row) for row in rows]
+        return [incident_of(row) for row in rows]
 
 
-def _incident(row: tuple[Any, ...]) -> Incident:
+def incident_of(row: tuple[Any, ...]) -> Incident:
     named = dict(zip(Incidents.COLUMNS, row, strict=True))
     return Incident(
         **named
@@ -231,6 +236,7 @@ def _incident(row: tuple[Any, ...]) -> Incident:
             "folded": bool(named["folded"]),
             "alert": Alert.from_list(json.loads(named["alert"])),
             "samples": tuple(map(Alert.from_list, json.loads(named["samples"]))),
+            "hosts": tuple(json.loads(named["hosts"])),
         }
     )
 

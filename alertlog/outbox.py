@@ -26,6 +26,7 @@ from alertlog.ingest import Ingest, Journals
 from alertlog.mutes import Mutes
 from alertlog.ownership import Owner
 from alertlog.policy import Pace, Plan
+from alertlog.shares import Shares
 from alertlog.times import Times
 from alertlog.waiting import Letters, Waiting
 
@@ -36,7 +37,7 @@ class Outbox:
     """One owner's part of an outbox file, or of a database in memory where there is no `place`.
 
     Attributes:
-        incidents, letters, journals, mutes, times: its tables, and what they have in common.
+        incidents, letters, journals, mutes, shares, times: its tables, and what they have in common.
     """
 
     def __init__(self, owner: Owner, pace: Pace, place: Path | None, bounds: Bounds = Bounds()) -> None:  # noqa: B008
@@ -52,6 +53,7 @@ class Outbox:
         self.journals = Journals(self._database, self._owner)
         self.mutes = Mutes(self._database, self._owner)
         self.times = Times(self._database, self._owner)
+        self.shares = Shares(self._database, self._owner, self.incidents, pace)
         self._ingest = Ingest(self._database, self.incidents, pace, bounds)
         self._gates = Gates(self._database, self._owner)
 

@@ -63,6 +63,10 @@ class Planner:
         self._openings: deque[tuple[float, int]] = deque(maxlen=100)
         self._rationed = False
 
+    def able(self, outbox: Outbox) -> bool:
+        """Return whether mail can be sent now, as far as is known."""
+        return outbox.gate().failures == 0 and not self._gatekeeper.problems
+
     def plan(self, outbox: Outbox, *, leaving: bool) -> Round | None:
         """Decide what goes out now and freeze it in the outbox; None if nothing does.
 
@@ -117,9 +121,9 @@ class Planner:
         left = outbox.gate().ration(self._pace, now).tokens
         letters = []
         for letter in outbox.letters.due(now):
-            if _rationed(letter):
+            if rationed(letter):
                 left -= 1
-            if left >= 0 or not _rationed(letter):
+            if left >= 0 or not rationed(letter):
                 letters.append(letter)
         return tuple(letters)
 
@@ -136,7 +140,7 @@ class Planner:
             self._expire(outbox, now)  # a digest is as young as its youngest incident: not so the others
             incidents = self._due(outbox, now, leaving=leaving)
         ration = gate.ration(self._pace, now)
-        tokens = ration.tokens - sum(map(_rationed, outbox.letters.due(now)))
+        tokens = ration.tokens - sum(map(rationed, outbox.letters.due(now)))
         situation = Situation(now, tokens, leaving, repaired, self._opened_lately())
         plans = policy.decide(incidents, situation, self._pace)
         outbox.claim(plans, _domain(settings), now)
@@ -204,7 +208,7 @@ def _others(incidents: Iterable[Incident], without: Iterable[Incident]) -> list[
     return [incident for incident in incidents if incident.id not in numbers]
 
 
-def _rationed(letter: Waiting) -> bool:
+def rationed(letter: Waiting) -> bool:
     return letter.draft.reason != "test"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from alertlog.alert import Alert, Draft, Incident, Reason
-from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, body_of, headline
+from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, body_of, headline, hosts_of
 from alertlog.footer import Footer, since
 from alertlog.headers import squeezed
 from alertlog.view import Section, Tone, View
@@ -59,7 +59,7 @@ class _Teller:
         (incident,) = draft.incidents
         alert, say = incident.alert, self.words.say
         over = draft.reason == "resolved"
-        footer = self._footer(draft, alert.host)
+        footer = self._footer(draft, hosts_of(incident))
         hint, command = footer.command()
         evidence = Evidence(incident, self.service, self.words)
         return View(
@@ -97,7 +97,7 @@ class _Teller:
 
     def _entry(self, incident: Incident) -> Section:
         alert = incident.alert
-        names = [incident.kind or alert.logger, alert.host, self._fingerprint(incident)]
+        names = [incident.kind or alert.logger, hosts_of(incident), self._fingerprint(incident)]
         return Section(
             title=self._title(alert),
             lines=(
@@ -117,7 +117,7 @@ class _Teller:
     def _leads(self, reason: Reason, incident: Incident) -> Iterator[str]:
         alert = incident.alert
         yield from self._exception(alert)
-        place = self._where(alert.host)
+        place = self._where(hosts_of(incident))
         course = tuple(self._course(reason, incident))
         # Whoever reads of an incident again knows where it is, and wants to hear how it went on.
         yield from (place, *course) if reason in ("opening", "test") else (*course, place)
@@ -130,14 +130,14 @@ class _Teller:
         if reason == "resolved":
             lasted = self.words.duration(incident.last - incident.first)
             yield self.words.say("Resolved after {duration}.", duration=lasted)
-        if incident.count > 1:
+        if incident.total > 1:
             yield self._news(incident)
         yield self._span(incident)
 
     def _news(self, incident: Incident) -> str:
         """Return how many alerts are new, how many there were in all, and how fast they come."""
         # Of n alerts, n - 1 came within the time from the first to the last.
-        number = incident.untold or incident.count
+        number = incident.untold or incident.total
         rate = self.words.rate(number - 1, incident.last - since(incident))
         return ", ".join(filter(None, (*self._counts(incident), rate)))
 
@@ -154,9 +154,9 @@ class _Teller:
 
     def _counts(self, incident: Incident) -> tuple[str, ...]:
         words = self.words
-        if not incident.accounted:
-            return (words.plural("{n} alert", "{n} alerts", incident.count),)
-        in_all = words.say("{n} in all", n=words.number(incident.count))
+        if incident.total == incident.untold:
+            return (words.plural("{n} alert", "{n} alerts", incident.total),)
+        in_all = words.say("{n} in all", n=words.number(incident.total))
         if not incident.untold:
             return words.say("No further alert since the last mail"), in_all
         more = "{n} more alert since the last mail", "{n} more alerts since the last mail"

@@ -7,18 +7,21 @@ courier's thread, and not at all in a program that never has an alert.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from alertlog.alert import Incident
 from alertlog.clock import Clock
 from alertlog.errors import OutboxError
 from alertlog.events import Reports
+from alertlog.fleet import Fleet
 from alertlog.forks import FORK_WAIT
 from alertlog.intake import IDLE, Intake
 from alertlog.keeper import Keeper
+from alertlog.meeting import Meeting
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.planning import Planner, Post, Round
@@ -47,13 +50,20 @@ class Rounds:
         reporter: Reports,
         clock: Clock,
         connect: Connect | None = None,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Opens nothing yet. `connect` is how to get to the server, by default `alertlog.smtp.connect`."""
+        """Opens nothing yet.
+
+        Args:
+            connect: how to get to the mail server, by default `alertlog.smtp.connect`.
+            environ: where the server is named over which hosts share their windows.
+        """
         self._intake = intake
         self._reporter = reporter
         self._clock = clock
         self._keeper = Keeper(place, owner, post.pace, intake, reporter, clock, post.bounds)
         self._planner = Planner(post, reporter, clock)
+        self._meeting = Meeting(Fleet(owner.key, environ, reporter, clock), place, self._keeper, post.pace, clock)
         self._post = post
         self._connect = connect
         self._delivery: Delivery | None = None
@@ -74,6 +84,7 @@ class Rounds:
     def _once(self, *, leaving: bool) -> None:
         opened: list[Incident] = []
         todo: Round | None = None
+        reserved = 0
         try:
             with self._keeper.lock:
                 outbox = self._keeper.open()
@@ -86,13 +97,23 @@ class Rounds:
             for some in self._keeper.ingest(outbox):
                 opened += some
             with self._keeper.lock:
-                todo = self._planner.plan(self._keeper.resume(outbox), leaving=alone)
+                outbox = self._keeper.resume(outbox)
+                offers = self._meeting.offers(outbox, able=self._planner.able(outbox))
+                if not offers:
+                    todo = self._planner.plan(outbox, leaving=alone)
+            if offers:
+                self._meeting.talk(outbox, offers, leaving=alone)
+                with self._keeper.lock:
+                    todo = self._planner.plan(self._keeper.resume(outbox), leaving=alone)
+            if todo is not None:
+                todo, reserved = self._meeting.ration(todo)
         finally:
             self._report_opened(opened, todo)
         if todo is not None:
-            self._deliver(todo)
+            sent = self._deliver(todo)
+            self._meeting.give_back(todo.outbox, max(0, reserved - sent))
 
-    def _deliver(self, todo: Round) -> None:
+    def _deliver(self, todo: Round) -> int:
         if self._delivery is None:
             with self._keeper.lock:  # a fork waits for the import too
                 from alertlog.delivery import Delivery  # only now: Jinja2 and smtplib are for who has mail
@@ -104,7 +125,7 @@ class Rounds:
         self.under_way = todo.letters
         try:
             with self._counts_written():
-                self._delivery.deliver(todo)
+                return self._delivery.deliver(todo)
         finally:
             self.under_way = ()
 
@@ -166,6 +187,7 @@ class Rounds:
         with self._keeper.lock:
             owned = self._keeper.owns
             self._follows = False
+            self._meeting.close()
             self._keeper.release()
             return owned and self._keeper.company.left_behind()
 

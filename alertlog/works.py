@@ -187,7 +187,7 @@ class Works:
 
         with suppress(ImportError):  # now, when a fork waits for it, rather than at the first event
             importlib.import_module("pythonjsonlogger.json")
-        return Rounds(self.place, self.owner, self.post(), self.intake, self.reporter, self.clock)
+        return Rounds(self.place, self.owner, self.post(), self.intake, self.reporter, self.clock, environ=os.environ)
 
     def _read_settings(self) -> SmtpSettings:
         from alertlog.settings import SmtpDefaults, read_smtp

@@ -122,7 +122,7 @@ class Story:
 
     def _prepare(self) -> Rounds:
         post = Post(self.pace, lambda: self.wording, lambda: read_smtp(self.environ), self.bounds)
-        self.rounds = Rounds(self.place, OWNER, post, self.intake, self.recorder, self.clock)
+        self.rounds = Rounds(self.place, OWNER, post, self.intake, self.recorder, self.clock, environ=self.environ)
         return self.rounds
 
     def _unwritable(self, alert: Alert, error: JournalError) -> None:

@@ -17,6 +17,9 @@ LEASE = 15.0
 """Seconds for which a host stays the teller without a word from it."""
 HOSTS = 64
 """Names of hosts that are kept of one incident."""
+SILENT_AFTER = 2 * LEASE
+"""Seconds after which somebody else opens, where a teller has gone before its first mail. It would have taken by then
+what it was handed, if it were there."""
 RECLAIM_AFTER = LONGEST_WAIT
 """Seconds that alerts may be on their way to a teller that does not say whether it has taken them."""
 
@@ -62,6 +65,7 @@ def hear(share: Share, holding: Holding, answer: Answer, now: float) -> Heard:
     share = replace(share, story=answer.story, told=_highest(share.told, others), hosts=_union(share.hosts, answer))
     holding = _follow(share, holding, answer, now)
     if answer.teller == share.member:
+        share = share if holding.mails else _give_up(share, now)
         wait = 0.0 if more else None if share.asked else _wait(share, holding)
         return Heard(replace(share, asked=True), holding, took, "teller", wait, over=False)
     if not answer.teller:
@@ -74,6 +78,15 @@ def _wait(share: Share, holding: Holding) -> float:
     """Return when a new teller can write: one that has handed all to another waits a little for something to tell."""
     bare = not (holding.mails or holding.resolved or holding.free(share))
     return LEASE if bare else 0.0
+
+
+def _give_up(share: Share, now: float) -> Share:
+    """Give up those who have gone with what they were handed, and have not told anybody of the trouble."""
+    rows = (
+        replace(row, withdrawn=row.withdrawn or (row.offered > row.acked and abs(now - row.since) >= SILENT_AFTER))
+        for row in share.handed
+    )
+    return replace(share, handed=tuple(rows))
 
 
 def _acknowledge(share: Share, holding: Holding, answer: Answer) -> Share:

@@ -40,7 +40,9 @@ class Incidents:
         return found[0] if found else None
 
     def number(self) -> int:
-        return int(self._database.rows("SELECT count(*) FROM incident WHERE owner = ?", (self._owner,))[0][0])
+        return int(
+            self._database.rows("SELECT count(*) FROM incident WHERE owner = ? AND parting = 0", (self._owner,))[0][0]
+        )
 
     def told_before(self, before: float, most: int) -> list[Incident]:
         """Return those that are told whole and were last heard of before that, the quietest first."""

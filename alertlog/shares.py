@@ -20,6 +20,8 @@ from alertlog.sharing import Answer, Heard, Holding, Offer, Share, Standing
 
 EACH = 5.0
 """Seconds after which something is said of an incident of which there is nothing new: a third of a teller's lease."""
+LATER = 60.0
+"""Likewise, of an incident that is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,12 @@ class Shares:
         said = {}
         with self._database.transaction():
             for row in self._rows(
-                "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL) AND (due <= :now"
-                " OR spoke NOT BETWEEN :now - :each AND :now OR letter IS NULL AND count > accounted + handed)",
+                "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL) AND (due <= :now AND parting = 0"
+                " OR spoke NOT BETWEEN :now - CASE parting WHEN 1 THEN :later ELSE :each END AND :now"
+                " OR letter IS NULL AND count > accounted + handed)",
                 now=now,
                 each=EACH,
+                later=LATER,
             ):
                 muted = any(mute.covers(row.incident) for mute in mutes)
                 share = withdraw(row.share, now)
@@ -88,7 +92,7 @@ class Shares:
         with self._database.transaction():
             for row in self._rows("share != '' AND (handed > 0 OR parting = 1 OR due <= :now)", now=now):
                 share = reclaim(withdraw(row.share, now))
-                if _parts(row, share) and not now - RECLAIM_AFTER <= row.spoke <= now:
+                if _is_done(row, share, now) and not now - RECLAIM_AFTER <= row.spoke <= now:
                     self._forget(row)
                 elif share != row.share or row.due <= now:
                     self._note(row, share)
@@ -98,7 +102,7 @@ class Shares:
         """Note one answer; return how things stand after it, None if the incident is gone."""
         holding = self._holding(row, now, tied=row.tied or before.holding.tied, able=before.holding.able)
         heard = hear(row.share, holding, answer, now)
-        if before.holding.standing != "open" and _parts(row, heard.share):
+        if before.holding.standing != "open" and _is_done(row, heard.share, now):
             self._forget(row)
             return None
         ends = heard.over and row.open
@@ -196,9 +200,13 @@ class Shares:
         ]
 
 
-def _parts(row: _Row, share: Share) -> bool:
-    """Return whether nothing is left to do about it, but for its last word."""
-    return row.parting and not share.pending and _told(row, share)
+def _is_done(row: _Row, share: Share, now: float) -> bool:
+    """Return whether nothing is left to do about it, but for its last word.
+
+    What it has taken it goes on to say, until nobody can take that back any more: the server may forget it.
+    """
+    known = not share.taken or abs(now - row.incident.seen) > RECLAIM_AFTER
+    return row.parting and known and not share.pending and _told(row, share)
 
 
 def _told(row: _Row, share: Share) -> bool:
@@ -206,9 +214,10 @@ def _told(row: _Row, share: Share) -> bool:
 
 
 def _differs(before: Offer, after: Offer) -> bool:
-    """Return whether the others have to know at once: of alerts promised or taken, or of an end."""
+    """Return whether the others have to know at once: of alerts promised, taken or given up, or of an end."""
     return (
-        before.share.promised != after.share.promised
+        [(row.offered, row.withdrawn) for row in before.share.handed]
+        != [(row.offered, row.withdrawn) for row in after.share.handed]
         or before.share.taken != after.share.taken
         or before.holding.standing != after.holding.standing
     )

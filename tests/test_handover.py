@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from alertlog.handover import HOSTS, LEASE, RECLAIM_AFTER, hear, offer
+from alertlog.handover import HOSTS, LEASE, RECLAIM_AFTER, SILENT_AFTER, hear, offer
 from alertlog.sharing import Ack, Answer, Handed, Holding, Parcel, Share, Standing
 from tests.fleets import FAULTS, NOW, Fault, Hosts, settle
 from tests.redis_server import RedisServer
@@ -421,10 +421,29 @@ def stuck(two: Hosts) -> Hosts:
     teller.log(1, NOW)
     teller.share(NOW)
     teller.tell(NOW)
+    teller.share(NOW)
     member.log(2, NOW)
     member.share(NOW)
     two.end_leases()
     return two
+
+
+def test_where_a_teller_has_gone_before_its_first_mail_another_host_opens_with_what_it_had_handed_over(
+    two: Hosts,
+) -> None:
+    teller, member = two.hosts
+    teller.log(1, NOW)
+    teller.share(NOW)
+    member.log(2, NOW)
+    member.share(NOW)
+    two.end_leases()
+    member.share(NOW + SILENT_AFTER - 1)
+    assert (member.rows[0].role, member.rows[0].free) == ("teller", 0)
+    member.share(NOW + SILENT_AFTER)
+    member.tell(NOW + SILENT_AFTER)
+    assert [(mail.host, mail.count) for mail in two.mails] == [("beryl", 2)]
+    settle(two.hosts, NOW + SILENT_AFTER)
+    assert two.told == two.raised == 3
 
 
 def test_what_a_teller_does_not_take_for_four_hours_is_reclaimed_and_not_taken_by_it_later(stuck: Hosts) -> None:

@@ -165,9 +165,8 @@ class Incident:
         news: when the first alert was raised that no mail tells of yet; 0 if there is none.
         folded: True if it stands for different troubles of one kind, which an outbox that was full counts together.
         mute_since, mute_until, mute_reason: how long an operator silenced it since its last mail, and why; 0 if not.
-        handed: how many of its alerts other hosts tell, which share it with this one.
+        handed: how many of its alerts are for another host to tell; `hosts`: the names of all that share it.
         elsewhere: how many more it had on all hosts than are counted here; below 0 if some went to and fro.
-        hosts: the names of the hosts that share it.
     """
 
     id: int
@@ -200,6 +199,11 @@ class Incident:
     def untold(self) -> int:
         """How many alerts that are this host's to tell no mail has told yet."""
         return max(0, self.count - self.accounted - self.handed)
+
+    @property
+    def telling(self) -> bool:
+        """Whether there is anything to tell; that there is trouble, where the host has gone that was to tell it."""
+        return self.untold > 0 or (self.urgent and self.mails == 0)
 
     @property
     def total(self) -> int:

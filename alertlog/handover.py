@@ -18,8 +18,7 @@ LEASE = 15.0
 HOSTS = 64
 """Names of hosts that are kept of one incident."""
 SILENT_AFTER = 2 * LEASE
-"""Seconds after which somebody else opens, where a teller has gone before its first mail. It would have taken by then
-what it was handed, if it were there."""
+"""Seconds after which another host opens, where a teller has gone before its first mail."""
 RECLAIM_AFTER = LONGEST_WAIT
 """Seconds that alerts may be on their way to a teller that does not say whether it has taken them."""
 
@@ -65,8 +64,7 @@ def hear(share: Share, holding: Holding, answer: Answer, now: float) -> Heard:
     share = replace(share, story=answer.story, told=_highest(share.told, others), hosts=_union(share.hosts, answer))
     holding = _follow(share, holding, answer, now)
     if answer.teller == share.member:
-        share = share if holding.mails else _give_up(share, now)
-        wait = 0.0 if more else None if share.asked else _wait(share, holding)
+        wait = 0.0 if more or is_orphaned(share, holding, now) else None if share.asked else _wait(share, holding)
         return Heard(replace(share, asked=True), holding, took, "teller", wait, over=False)
     if not answer.teller:
         return Heard(share, holding, took, "alone", 0.0 if more else None, over=False)
@@ -80,13 +78,13 @@ def _wait(share: Share, holding: Holding) -> float:
     return LEASE if bare else 0.0
 
 
-def _give_up(share: Share, now: float) -> Share:
-    """Give up those who have gone with what they were handed, and have not told anybody of the trouble."""
-    rows = (
-        replace(row, withdrawn=row.withdrawn or (row.offered > row.acked and abs(now - row.since) >= SILENT_AFTER))
-        for row in share.handed
-    )
-    return replace(share, handed=tuple(rows))
+def is_orphaned(share: Share, holding: Holding, now: float) -> bool:
+    """Return whether another teller seems to have gone with all that there is, before its first mail.
+
+    Its alerts stay its own to count, as it may come back; but somebody has to say that there is trouble.
+    """
+    late = any(row.offered > row.acked and abs(now - row.since) >= SILENT_AFTER for row in share.handed)
+    return late and not (holding.mails or holding.free(share))
 
 
 def _acknowledge(share: Share, holding: Holding, answer: Answer) -> Share:

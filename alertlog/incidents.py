@@ -158,7 +158,7 @@ class Incidents:
     def end(self, incident: Incident) -> None:
         """It is over: the next alert opens another one. What is untold of it, or its end, is to be told at once."""
         self._database.run("UPDATE incident SET open = 0, due = 0 WHERE id = ?", (incident.id,))
-        self._drop(incident, f"letter IS NULL AND resolved = 0 AND {_GONE}")
+        self._drop(incident, f"letter IS NULL AND (resolved = 0 OR handed > 0) AND {_GONE}")
 
     def untie(self, letter: Waiting) -> None:
         """The letter is withdrawn: what it would have told is to be told by another one."""
@@ -183,7 +183,7 @@ class Incidents:
 
     def account(self, letter: Waiting, now: float) -> None:
         """The letter is done with: its alerts count as told, and incidents that it ended go."""
-        self._let_go(letter, "mails = mails + 1, mailed = :now", now=now)
+        self._let_go(letter, "mails = mails + 1, mailed = :now, spoke = 0", now=now)
 
     def give_up(self, letter: Waiting) -> None:
         """The letter will never be sent: its alerts are lost and accounted for, and nobody was told of them."""

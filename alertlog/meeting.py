@@ -5,7 +5,7 @@ The keeper's lock is held for the outbox only, never while Redis is waited for: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +20,30 @@ from alertlog.sharing import Offer
 
 
 class Meeting:
-    """Meets for one handler's courier. Raises OutboxError where the outbox can't be used."""
+    """Meets for one handler's courier. Raises OutboxError where the outbox can't be used.
 
-    def __init__(self, fleet: Fleet, place: Path | None, keeper: Keeper, pace: Pace, clock: Clock) -> None:
+    Args:
+        place: the outbox's file, None where memory is all that there is.
+        able: says of an outbox whether mail can be sent from it now, as far as is known.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        place: Path | None,
+        able: Callable[[Outbox], bool],
+        keeper: Keeper,
+        pace: Pace,
+        clock: Clock,
+    ) -> None:
         self._fleet = fleet
         self._place = place
+        self._able = able
         self._keeper = keeper
         self._pace = pace
         self._clock = clock
 
-    def offers(self, outbox: Outbox, *, able: bool) -> dict[int, Offer]:
+    def offers(self, outbox: Outbox) -> dict[int, Offer]:
         """Return what there is to say, by incident. To be called with the keeper's lock held.
 
         What memory holds while the file is out of reach is not shared: it moves into the file, where its like may be.
@@ -40,7 +54,7 @@ class Meeting:
         if not self._fleet.prepare():
             outbox.shares.alone(now)
             return {}
-        return outbox.shares.offers(now, outbox.mutes.in_force(now), able=able)
+        return outbox.shares.offers(now, outbox.mutes.in_force(now), able=self._able(outbox))
 
     def talk(self, outbox: Outbox, offers: Mapping[int, Offer], *, leaving: bool) -> None:
         """Say it, note the answers, and say at once what came of them."""

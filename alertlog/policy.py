@@ -116,7 +116,7 @@ def decide(incidents: Sequence[Incident], situation: Situation, pace: Pace) -> l
 
 def over(incident: Incident, now: float, pace: Pace) -> bool:
     """Return whether the incident can close without a word: told whole, and quiet."""
-    return incident.untold == 0 and not incident.resolved and _quiet(incident, now, pace)
+    return not (incident.telling or incident.resolved) and _quiet(incident, now, pace)
 
 
 def closes(reason: Reason, incident: Incident) -> bool:
@@ -126,7 +126,7 @@ def closes(reason: Reason, incident: Incident) -> bool:
 
 def due(incident: Incident, pace: Pace) -> float:
     """Return the Unix time at which there is something to decide about the incident; 0 for at once."""
-    if incident.resolved or (incident.untold and (incident.mails == 0 or incident.urgent)):
+    if incident.resolved or (incident.telling and (incident.mails == 0 or incident.urgent)):
         return 0.0
     quiet = incident.seen + pace.quiet_after
     return min(quiet, incident.mailed + interval(incident.mails, pace)) if incident.untold else quiet
@@ -140,7 +140,7 @@ def interval(mails: int, pace: Pace) -> float:
 def _reason(incident: Incident, situation: Situation, pace: Pace) -> Reason | None:
     if incident.resolved:
         return "resolved"
-    if not incident.untold:
+    if not incident.telling:
         return None
     if incident.mails == 0:
         return "opening"

@@ -154,7 +154,7 @@ class _Teller:
 
     def _counts(self, incident: Incident) -> tuple[str, ...]:
         words = self.words
-        if incident.total == incident.untold:
+        if incident.total == incident.untold or not (incident.untold or incident.mails):
             return (words.plural("{n} alert", "{n} alerts", incident.total),)
         in_all = words.say("{n} in all", n=words.number(incident.total))
         if not incident.untold:

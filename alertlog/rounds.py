@@ -63,7 +63,8 @@ class Rounds:
         self._clock = clock
         self._keeper = Keeper(place, owner, post.pace, intake, reporter, clock, post.bounds)
         self._planner = Planner(post, reporter, clock)
-        self._meeting = Meeting(Fleet(owner.key, environ, reporter, clock), place, self._keeper, post.pace, clock)
+        fleet = Fleet(owner.key, environ, reporter, clock)
+        self._meeting = Meeting(fleet, place, self._planner.able, self._keeper, post.pace, clock)
         self._post = post
         self._connect = connect
         self._delivery: Delivery | None = None
@@ -98,7 +99,7 @@ class Rounds:
                 opened += some
             with self._keeper.lock:
                 outbox = self._keeper.resume(outbox)
-                offers = self._meeting.offers(outbox, able=self._planner.able(outbox))
+                offers = self._meeting.offers(outbox)
                 if not offers:
                     todo = self._planner.plan(outbox, leaving=alone)
             if offers:
@@ -109,7 +110,7 @@ class Rounds:
                 todo, reserved = self._meeting.ration(todo)
         finally:
             self._report_opened(opened, todo)
-        if todo is not None:
+        if todo is not None and todo.letters:
             sent = self._deliver(todo)
             self._meeting.give_back(todo.outbox, max(0, reserved - sent))
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from alertlog.alert import Incident
 from alertlog.database import Database
-from alertlog.handover import RECLAIM_AFTER, hear, offer, reclaim, withdraw
+from alertlog.handover import RECLAIM_AFTER, hear, is_orphaned, offer, reclaim, withdraw
 from alertlog.incidents import AT_ONCE, Incidents, incident_of
 from alertlog.mutes import Mute
 from alertlog.policy import Pace
@@ -62,7 +62,7 @@ class Shares:
         said = {}
         with self._database.transaction():
             for row in self._rows(
-                "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL) AND (due <= :now AND parting = 0"
+                "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL) AND (parting = 0 AND (due <= :now OR resolved = 1)"
                 " OR spoke NOT BETWEEN :now - CASE parting WHEN 1 THEN :later ELSE :each END AND :now"
                 " OR letter IS NULL AND count > accounted + handed)",
                 now=now,
@@ -89,8 +89,11 @@ class Shares:
 
     def alone(self, now: float) -> None:
         """The others are out of reach: take back what was given up, and forget what has been over for long."""
+        rows = self._rows("share != '' AND (handed > 0 OR parting = 1 OR due <= :now)", now=now)
+        if not rows:  # no transaction where there is no fleet
+            return
         with self._database.transaction():
-            for row in self._rows("share != '' AND (handed > 0 OR parting = 1 OR due <= :now)", now=now):
+            for row in rows:
                 share = reclaim(withdraw(row.share, now))
                 if _is_done(row, share, now) and not now - RECLAIM_AFTER <= row.spoke <= now:
                     self._forget(row)
@@ -113,6 +116,7 @@ class Shares:
 
     def _changes(self, row: _Row, heard: Heard, answer: Answer, now: float) -> dict[str, object]:
         incident, holding, free = row.incident, heard.holding, heard.holding.free(heard.share)
+        orphaned = heard.role == "teller" and not row.tied and is_orphaned(heard.share, holding, now)
         changes: dict[str, object] = {
             name: getattr(holding, name)
             for name in ("count", "level", "levelname", "first", "last", "mails", "mailed", "thread", "resolved")
@@ -124,7 +128,7 @@ class Shares:
         return changes | {
             "open": row.open and not heard.over,
             "resolved": holding.resolved and not (row.open and heard.over),  # the mail that says so is another host's
-            "urgent": bool(free) and (incident.urgent or holding.level > incident.level),
+            "urgent": orphaned or (bool(free) and (incident.urgent or holding.level > incident.level)),
             "news": news if free else 0.0,
             "seen": now if heard.took else incident.seen,
             "elsewhere": heard.share.total(holding.count) - holding.count,
@@ -134,13 +138,11 @@ class Shares:
 
     def _wait(self, row: _Row, heard: Heard, now: float) -> None:
         """Set when there is something to decide: about one that another host tells, when that may be gone."""
-        if heard.wait is None:
-            return
         if heard.role == "member" or heard.wait:
             until = now + max(heard.wait, EACH)
             quiet = row.incident.seen + self._pace.quiet_after
             self._incidents.hold([row.incident], until if heard.holding.resolved else min(until, quiet))
-        else:
+        elif heard.wait is not None or row.due <= now or heard.holding.resolved != row.incident.resolved:
             self._incidents.plan(row.incident.id)
 
     def _note(self, row: _Row, share: Share, **changes: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import socket
 import subprocess
@@ -41,7 +42,7 @@ class RedisServer:
         """A client of the test's own."""
         import redis
 
-        return redis.Redis(self.host, self.port)
+        return redis.Redis(self.host, self.port, socket_timeout=5)
 
     def start(self) -> None:
         for _ in range(_STARTS):
@@ -165,6 +166,41 @@ class Impostor:
         with connection, suppress(OSError):  # the client has closed it
             connection.settimeout(_PATIENCE)
             self._behave(connection)
+
+
+class Relay:
+    """A way to a server on which answers can get lost: it hangs up in place of the next `losing` ones."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, server: RedisServer) -> None:
+        self.losing = 0
+        self._server = server
+        self._impostor = Impostor(self._pass_on)
+
+    @property
+    def url(self) -> str:
+        return self._impostor.url
+
+    def __enter__(self) -> Self:
+        self._impostor.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._impostor.__exit__(*error)
+
+    def _pass_on(self, connection: socket.socket) -> None:
+        with socket.create_connection((self._server.host, self._server.port), timeout=_PATIENCE) as server:
+            ends = {connection: server, server: connection}
+            while True:
+                for end in select.select(list(ends), [], [], _PATIENCE)[0]:
+                    data = end.recv(65_536)
+                    if not data:
+                        return
+                    if end is server and self.losing:
+                        self.losing -= 1
+                        return
+                    ends[end].sendall(data)
 
 
 def drip(connection: socket.socket) -> None:

@@ -428,7 +428,7 @@ def stuck(two: Hosts) -> Hosts:
     return two
 
 
-def test_where_a_teller_has_gone_before_its_first_mail_another_host_opens_with_what_it_had_handed_over(
+def test_where_a_teller_has_gone_before_its_first_mail_another_host_opens_and_leaves_the_count_to_it(
     two: Hosts,
 ) -> None:
     teller, member = two.hosts
@@ -438,10 +438,10 @@ def test_where_a_teller_has_gone_before_its_first_mail_another_host_opens_with_w
     member.share(NOW)
     two.end_leases()
     member.share(NOW + SILENT_AFTER - 1)
-    assert (member.rows[0].role, member.rows[0].free) == ("teller", 0)
+    assert member.rows[0].due == NOW + SILENT_AFTER - 1 + LEASE
     member.share(NOW + SILENT_AFTER)
     member.tell(NOW + SILENT_AFTER)
-    assert [(mail.host, mail.count) for mail in two.mails] == [("beryl", 2)]
+    assert [(mail.host, mail.count, mail.total) for mail in two.mails] == [("beryl", 0, 2)]
     settle(two.hosts, NOW + SILENT_AFTER)
     assert two.told == two.raised == 3
 
@@ -566,7 +566,7 @@ BACK = {"acks": {"ab": Ack(0, final=True)}}
     ],
 )
 def test_when_a_host_writes(answer: dict[str, Any], holding: dict[str, Any], asked: bool, wait: float | None) -> None:
-    share = Share(ME, asked=asked, handed=(Handed("ab", 1),))
+    share = Share(ME, asked=asked, handed=(Handed("ab", 1, since=NOW),))
     heard = hear(share, a_holding(**{"count": 2, **holding}), some_answer(**answer), NOW)
     assert heard.wait == wait
     assert heard.share.asked is (asked or answer.get("teller") == ME)

@@ -106,7 +106,7 @@ def test_each_code_block_is_well_formed(page: Page) -> None:
 def test_the_variables_and_their_defaults_are_those_that_are_read(language: dict[str, Page]) -> None:
     rows = {code(row[0])[0]: row for row in language["configuration.md"].table("variables")}
     names = [f"SMTP_{setting.suffix}" for setting in SETTINGS]
-    assert list(rows) == [*names, "ALERTLOG_OUTBOX", "ALERTLOG_SERVICE"]
+    assert list(rows) == [*names, "ALERTLOG_OUTBOX", "ALERTLOG_SERVICE", "ALERTLOG_REDIS_URL"]
     for setting, name in zip(SETTINGS, names, strict=True):
         default = rows[name][2]
         assert (default in ("required", "obligatoire")) == setting.required

@@ -62,7 +62,8 @@ class Shares:
         said = {}
         with self._database.transaction():
             for row in self._rows(
-                "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL) AND (parting = 0 AND (due <= :now OR resolved = 1)"
+                "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL)"
+                " AND (parting = 0 AND (due <= :now OR resolved = 1)"
                 " OR spoke NOT BETWEEN :now - CASE parting WHEN 1 THEN :later ELSE :each END AND :now"
                 " OR letter IS NULL AND count > accounted + handed)",
                 now=now,
@@ -139,7 +140,7 @@ class Shares:
     def _wait(self, row: _Row, heard: Heard, now: float) -> None:
         """Set when there is something to decide: about one that another host tells, when that may be gone."""
         if heard.role == "member" or heard.wait:
-            until = now + max(heard.wait, EACH)
+            until = now + max(heard.wait or 0.0, EACH)
             quiet = row.incident.seen + self._pace.quiet_after
             self._incidents.hold([row.incident], until if heard.holding.resolved else min(until, quiet))
         elif heard.wait is not None or row.due <= now or heard.holding.resolved != row.incident.resolved:

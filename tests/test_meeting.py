@@ -39,7 +39,7 @@ class Hosts:
         self.url = url or redis.url
         self.stories = []
         for name in NAMES[:number]:
-            story = Story(folder / name / "alerts.sqlite3" if folder else None, server, **pace)
+            story = Story(folder / name / "alerts.sqlite3" if folder else None, server, None, **pace)
             story.environ |= {VARIABLE: self.url}
             self.stories.append(story)
 

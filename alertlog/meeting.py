@@ -49,9 +49,10 @@ class Meeting:
         What memory holds while the file is out of reach is not shared: it moves into the file, where its like may be.
         """
         now = self._clock.wall()
+        there = self._fleet.prepare()
         if outbox.place != self._place:
             return {}
-        if not self._fleet.prepare():
+        if not there:
             outbox.shares.alone(now)
             return {}
         return outbox.shares.offers(now, outbox.mutes.in_force(now), able=self._able(outbox))

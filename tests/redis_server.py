@@ -41,8 +41,10 @@ class RedisServer:
     def client(self) -> Any:
         """A client of the test's own."""
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
-        return redis.Redis(self.host, self.port, socket_timeout=5)
+        return redis.Redis(self.host, self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
     def start(self) -> None:
         for _ in range(_STARTS):

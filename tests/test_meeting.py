@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 from alertlog.database import Database
 from alertlog.fleet import VARIABLE
 from alertlog.testing import Mail, MailServer
-from tests.programs import PATIENCE
+from tests.programs import PATIENCE, Site
 from tests.redis_server import Impostor, RedisServer, Relay, free_port, mute, running_redis
-from tests.stories import HOUR, Story, alert, count, header, reasons, references, total
+from tests.stories import HOUR, OWNER, Story, alert, count, header, reasons, references, total
 
 NAMES = ("amber", "beryl", "coral")
 MESSAGE = "Disk full"
@@ -315,6 +315,21 @@ def test_while_redis_is_away_each_host_goes_on_by_itself_and_says_so_once_each_t
         assert two.told == two.raised
 
 
+def test_while_redis_stays_away_what_is_over_is_forgotten_all_the_same(tmp_path: Path, server: MailServer) -> None:
+    with running_redis() as redis, fleet(tmp_path, server, redis) as two:
+        two.alert(0)
+        two.alert(1)
+        two.work()
+        two.work(6)
+        redis.kill()
+        two.work(1)
+        two.work(1)  # too early to ask again
+        two.work_for(9 * HOUR, each=600)
+        assert two.left == 0
+        assert two.told == two.raised
+        assert two.events("fleet_unavailable") == [1, 1]
+
+
 def test_a_redis_that_stops_answering_holds_a_round_for_seconds_only_and_costs_no_count(
     tmp_path: Path, server: MailServer
 ) -> None:
@@ -452,7 +467,67 @@ def test_what_was_reserved_and_not_accepted_is_given_back(two: Hosts, redis: Red
         assert float(client.hget(key, "tokens")) == 15
 
 
+def test_a_ration_that_cannot_be_asked_for_holds_nothing_back(two: Hosts, redis: RedisServer) -> None:
+    with closing(redis.client) as client:
+        client.set(f"alertlog:1:{{{OWNER.key}}}:mails", "what nobody can count")
+    two.alert(0)
+    two.work()
+    assert reasons(two.mails) == ["opening"]
+    assert two.events("fleet_unavailable") == [1, 0]
+
+
+# Processes
+
+
+def test_programs_on_two_hosts_are_one_fleet(tmp_path: Path, server: MailServer, redis: RedisServer) -> None:
+    program = """
+        import logging, logging.config, sys
+        logging.config.dictConfig({
+            "version": 1,
+            "handlers": {"alerts": {"class": "alertlog.AlertHandler"}},
+            "root": {"handlers": ["alerts"]},
+        })
+        for line in sys.stdin:
+            logging.critical("Quota used up")
+            logging.root.handlers[0].flush()
+            print("done", flush=True)
+    """
+    folders = [tmp_path / name for name in NAMES[:2]]
+    for folder in folders:
+        folder.mkdir()
+    first, second = (Site(folder, server, **{VARIABLE: redis.url}) for folder in folders)
+    with first.running(program) as one, second.running(program) as other:
+        for process in (one, other, other, one):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "done\n"
+        assert reasons(server.mails) == ["opening"]
+        for process in (other, one):  # the one that opened leaves last
+            process.communicate("", timeout=PATIENCE)
+    assert reasons(server.mails) == ["opening", "closing"]
+    assert [count(mail) for mail in server.mails] == [1, 3]
+    assert header(server.mails[1], "X-Alertlog-Total") == "4"
+
+
 # Locks and files
+
+
+def test_what_memory_holds_while_the_file_is_out_of_reach_is_not_shared(two: Hosts, redis: RedisServer) -> None:
+    place = two.stories[0].place
+    assert place is not None
+    place.mkdir(parents=True)
+    two.alert(0)
+    two.work()
+    assert reasons(two.mails) == ["opening"]
+    with closing(redis.client) as client:
+        assert client.keys("*:mails")
+        assert len(client.keys("*")) == 1
+    place.rmdir()
+    two.alert(0)
+    two.work_for(2 * HOUR)
+    assert two.told == two.raised == 2
 
 
 def test_a_fork_does_not_wait_for_redis(tmp_path: Path, server: MailServer, redis: RedisServer) -> None:

@@ -78,7 +78,7 @@ def _resolved(name: str, dotted: str) -> object:
 
     try:
         return BaseConfigurator({}).resolve(dotted.removeprefix("ext://"))
-    except Exception as error:  # the module may be anybody's
+    except (Exception, SystemExit) as error:  # the module may be anybody's
         raise ValueError(f"{name}: there is no {dotted!a} to import ({type(error).__name__})") from error
 
 

@@ -108,14 +108,18 @@ class Courier:
         if sys.is_finalizing():  # Python 3.11 would hand out a thread that never runs, and wait for it for ever
             return False
         thread = threading.Thread(target=self._run, name=NAME, daemon=True)
-        if self._threads.setdefault(NAME, thread) is thread:
-            self._starter = threading.get_ident()
-            try:
+        try:
+            if self._threads.setdefault(NAME, thread) is thread:
+                self._starter = threading.get_ident()
                 thread.start()
-            except RuntimeError:  # the interpreter is shutting down, or has no thread to give
+        except BaseException as error:  # a signal's handler may end the program right here
+            if self._threads.get(NAME) is thread and thread.ident is None:
                 self._threads.clear()
+            if isinstance(error, RuntimeError):  # the interpreter is shutting down, or has no thread to give
                 return False
-            finally:
+            raise
+        finally:
+            if self._starter == threading.get_ident():
                 self._starter = 0
         return True
 

@@ -153,7 +153,7 @@ class Reporter:
         elif level >= logger.getEffectiveLevel() and level > logging.root.manager.disable:
             try:
                 logger.handle(record)
-            except Exception:  # the listener failed, so the event still has to be told
+            except (Exception, SystemExit):  # the listener failed, so the event still has to be told
                 self._print(_line(record))
         elif level >= logging.ERROR and not logger.level and level > logging.root.manager.disable:
             # A root at CRITICAL keeps libraries quiet; nobody meant to hide an alert that can't be mailed.

@@ -143,6 +143,7 @@ class AlertHandler(Lifetime):
             return True
         try:
             passed: Any = self.filter(record)
+            wanted = bool(passed)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             self._report(record, f"a filter raised {type(error).__name__}, the record is let through")
             self.emit(record)
@@ -150,9 +151,9 @@ class AlertHandler(Lifetime):
             return True
         if isinstance(passed, logging.LogRecord):  # a filter may return another record (Python 3.12)
             record = passed
-        if passed:
+        if wanted:
             self.emit(record)
-        return bool(passed)
+        return wanted
 
     def _is_context(self, record: logging.LogRecord) -> bool:
         """Whether a record is surely nothing but context, which then needs none of the care that `emit` takes."""

@@ -163,7 +163,7 @@ class Incidents:
     def untie(self, letter: Waiting) -> None:
         """The letter is withdrawn: what it would have told is to be told by another one."""
         since = {one.id: one for one in self._select("letter = :letter", letter=letter.id)}
-        for told in letter.draft.incidents:
+        for told in (one for one in letter.draft.incidents if one.id in since):
             now = since[told.id]
             self._database.run(
                 "UPDATE incident SET letter = NULL, due = 0, urgent = urgent OR :urgent,"

@@ -20,7 +20,7 @@ SHORTEST = 6
 LATEST = 100
 """How many secrets are known at most that the environment does not hold any more."""
 
-URL = re.compile(r"""(://[^\s/?#:@"<>\\]*+:)([^\s/?#"<>\\]+)@""")
+URL = re.compile(r"""(://[^\s/?#:@"<>\\]*+:)(?![0-9]{1,5}(?:[/?#]))([^\s"<>\\]{1,256})@""")
 """The password in a URL, and what comes before it."""
 
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")

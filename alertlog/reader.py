@@ -65,7 +65,7 @@ class Reader:
     def _found(self, outbox: Outbox) -> list[Path]:
         """Return all journals of the owner, this process's in the order of their beginning; forget those that went."""
         begun = {name: number for number, name in enumerate(self._intake.begun.copy(), start=1)}
-        paths = sorted(self.paths(), key=lambda path: begun.get(path.name, 0))
+        paths = sorted(self.paths(), key=lambda path: (begun.get(path.name, 0), _changed(path)))
         current = [self._intake.journal] if self._intake.journal else []
         kept = {path.name for path in paths} | {journal.path.name for journal in (*current, *self._intake.retired)}
         for name in self.read_to.keys() - kept:
@@ -216,5 +216,12 @@ class _Other:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
     except OSError:
         return 0

@@ -331,6 +331,21 @@ def test_a_thread_that_stopped_in_the_middle_of_an_event_holds_no_other_up(monke
 # Whoever listens
 
 
+class Quits(logging.Handler):
+    """A listener that wants to end the program."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise SystemExit(record.getMessage())
+
+
+def test_a_listener_that_calls_exit_ends_nothing_and_the_event_is_told(
+    reporter: Reporter, stream: io.StringIO, logger: logging.Logger
+) -> None:
+    logger.addHandler(Quits())
+    reporter.report("smtp_send_failed", "told all the same")
+    assert [line["event"] for line in lines(stream)] == ["smtp_send_failed"]
+
+
 def test_a_listener_gets_a_record_with_the_fields_as_attributes(
     reporter: Reporter, stream: io.StringIO, logger: logging.Logger
 ) -> None:

@@ -393,3 +393,31 @@ def test_events_still_come_to_stderr_where_a_configuration_disables_the_logger_t
     assert outcome.names == ["incident_opened", "smtp_send_succeeded"]
     assert outcome.stdout == ""
     assert told(server.mails) == 1
+
+
+def test_a_signal_that_ends_the_program_as_the_courier_starts_leaves_it_to_be_started_again(
+    site: Site, server: MailServer
+) -> None:
+    program = """
+        real = threading.Thread.start
+
+        def interrupted(self):
+            if self.name == "alertlog-courier":
+                threading.Thread.start = real
+                die(signal.SIGTERM)
+            real(self)
+
+        def stop(*_):
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, stop)
+        listen()
+        threading.Thread.start = interrupted
+        try:
+            log.critical("Quota used up")
+        except SystemExit:
+            log.critical("Going down", extra={"alert": "end"})
+    """
+    outcome = site.run(program)
+    assert outcome.status == 0
+    assert [str(mail.message["X-Alertlog-Kind"]) for mail in server.mails] == ["end"]  # the first call never returned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -1139,3 +1140,19 @@ def test_who_releases_the_outbox_may_own_it_again(begin: Begin) -> None:
     assert first.work() is None
     second.keeper.release()
     assert is_file(first.work())
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_journals_of_dead_processes_are_read_in_the_order_of_their_last_write(begin: Begin, attempt: int) -> None:
+    """Their names are chance, and all processes of a container have one number."""
+    paths = []
+    for resolved in (False, True):
+        process = begin()
+        process.intake.add(some_alert("Disk full", resolved=resolved))
+        assert process.intake.journal is not None
+        paths.append(process.intake.journal.path)
+        process.end()
+    for number, path in enumerate(paths):
+        os.utime(path, (attempt + number, attempt + number))
+    (incident,) = begin().outbox().incidents.all()
+    assert incident.resolved

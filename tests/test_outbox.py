@@ -310,6 +310,15 @@ def test_what_is_dissolved_can_be_told_by_another_letter(outbox: Outbox) -> None
     assert counts(outbox) == [(1, 1, 1)]
 
 
+def test_an_incident_that_a_letter_speaks_of_by_now_is_not_removed(outbox: Outbox) -> None:
+    ingest(outbox, tally("one"), tally("two"))
+    letter = claim(outbox, *outbox.incidents.all(), reason="digest")
+    outbox.remove(outbox.incidents.all()[:1])
+    outbox.dissolve([letter])
+    assert outbox.letters.all() == []
+    assert counts(outbox) == [(1, 0, 0), (1, 0, 0)]
+
+
 def test_a_dissolved_follow_up_leaves_the_thread_as_it_was(outbox: Outbox) -> None:
     ingest(outbox, tally())
     first = claim(outbox)

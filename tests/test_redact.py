@@ -67,6 +67,11 @@ KNOWING = Redactor.of({"SMTP_PASSWORD": PASSWORD})
         ("curl -H 'X: Bearer eyJhbGciOi.x_y-z1'", f"curl -H 'X: Bearer {MARK}'"),
         ("postgres://me:s3cret@db:5/x", "postgres://me:***@db:5/x"),
         ("redis://:s3cret@cache", "redis://:***@cache"),
+        (
+            "can't connect to postgresql://app:s3cr#et-Value@db:5432/etl",
+            "can't connect to postgresql://app:***@db:5432/etl",
+        ),
+        ("mysql://app:a/b?c@db/x", "mysql://app:***@db/x"),
         ("at http://me:a@b@c:d@host/p and", "at http://me:***@host/p and"),
         ("İ password=abc", f"İ password={MARK}"),
         ("password=[redacted]more", f"password={MARK}more"),

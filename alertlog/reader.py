@@ -65,7 +65,7 @@ class Reader:
     def _found(self, outbox: Outbox) -> list[Path]:
         """Return all journals of the owner, this process's in the order of their beginning; forget those that went."""
         begun = {name: number for number, name in enumerate(self._intake.begun.copy(), start=1)}
-        paths = sorted(self.paths(), key=lambda path: (begun.get(path.name, 0), _changed(path)))
+        paths = sorted(self.paths(), key=lambda path: (begun.get(path.name, 0), written_at(path)))
         current = [self._intake.journal] if self._intake.journal else []
         kept = {path.name for path in paths} | {journal.path.name for journal in (*current, *self._intake.retired)}
         for name in self.read_to.keys() - kept:
@@ -220,7 +220,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _changed(path: Path) -> int:
+def written_at(path: Path) -> int:
+    """Return when a file was last written, in nanoseconds; 0 if it is gone."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -23,7 +23,7 @@ from alertlog.keeper import AGAIN, PATIENCE, PIECES, Keeper
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner, OwnerLock
 from alertlog.policy import HOUR, Bucket, Pace, Plan
-from alertlog.reader import PIECE
+from alertlog.reader import PIECE, written_at
 from alertlog.testing import ManualClock
 from tests.stories import Recorder
 from tests.support import OWNER, Taken, child, fill, small_disk, some_alert, tally
@@ -1156,3 +1156,7 @@ def test_journals_of_dead_processes_are_read_in_the_order_of_their_last_write(be
         os.utime(path, (attempt + number, attempt + number))
     (incident,) = begin().outbox().incidents.all()
     assert incident.resolved
+
+
+def test_a_journal_that_another_courier_has_just_removed_is_the_oldest_and_breaks_nothing(place: Path) -> None:
+    assert written_at(place) == 0

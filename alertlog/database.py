@@ -158,7 +158,10 @@ class Database:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             corrupt = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            raise OutboxError(f"{self._name}: {error}", corrupt=corrupt, busy=busy) from error
+            # contextlib's frame holds the error, and its traceback that frame: until the next collection they would
+            # keep open whatever the callers had in their hands, a journal for one.
+            bare = error.with_traceback(None)
+            raise OutboxError(f"{self._name}: {error}", corrupt=corrupt, busy=busy) from bare
 
 
 def _encodable(values: Values) -> Values:

@@ -8,8 +8,9 @@ import sqlite3
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -343,3 +344,26 @@ def test_where_the_folder_does_not_let_us_that_is_an_error(tmp_path: Path) -> No
     with pytest.raises(OutboxError, match="File name too long"):
         set_aside(place, TIME)
     assert place.read_text() == "damaged"
+
+
+def test_an_error_that_is_over_keeps_nothing_of_its_callers(place: Path) -> None:
+    """A journal in their hands would stay open until the next collection."""
+
+    class Held:
+        pass
+
+    opened = Database(place)
+
+    def fail() -> ref[Held]:
+        held = Held()
+        known = ref(held)
+        with suppress(OutboxError):
+            opened.run("no statement")
+        return known
+
+    gc.disable()
+    try:
+        assert fail()() is None
+    finally:
+        gc.enable()
+        opened.close()

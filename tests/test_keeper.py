@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -631,7 +630,6 @@ def test_while_memory_stands_in_all_journals_of_the_process_are_read_in_their_or
         assert total(memory) == 5
         assert [each.resolved for each in memory.incidents.all() if each.alert.message == "first"] == [True]
         assert len(process.paths) == 5, "none is removed while the file does not have what it holds"
-    gc.collect()  # a journal closes with its last reference, and the traceback of a failure may be one
     for _ in range(2):
         process.work()
     assert total(place) == 5 + (unusable is locked)

@@ -86,7 +86,10 @@ class Site:
         }
 
     def unmeasured(self) -> Self:
-        """Run them without coverage, whose lock a signal handler can want, and which writes files of its own."""
+        """Run them without coverage, whose lock a signal handler can want or a fork inherit from another thread.
+
+        It also writes files of its own.
+        """
         self.environ.pop("COVERAGE_PROCESS_CONFIG", None)
         return self
 

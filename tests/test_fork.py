@@ -287,7 +287,7 @@ log.critical("Again")
 reap(*[fork(child) for _ in range(20)])
 print("forked", flush=True)
     """
-    with site.running(FAMILY + program) as process:
+    with site.unmeasured().running(FAMILY + program) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "there\n"
         with closing(sqlite3.connect(site.outbox, isolation_level=None)) as busy:
@@ -322,7 +322,7 @@ while sys.argv[1] not in sys.modules:
     assert time.monotonic() < until
 reap(fork(child))
     """
-    outcome = site.run(FAMILY + program, module)
+    outcome = site.unmeasured().run(FAMILY + program, module)
     assert (outcome.status, outcome.stdout) == (0, "")
     assert told(server.mails) == 2
 
@@ -340,7 +340,7 @@ for _ in range(30):
     thread.join()
     log.handlers.clear()
     """
-    outcome = site.run(FAMILY + program)
+    outcome = site.unmeasured().run(FAMILY + program)
     assert (outcome.status, outcome.stdout) == (0, "")
 
 
@@ -421,7 +421,7 @@ for number in range(60):
     count += 1
 print(count)
     """
-    outcome = site.run(FAMILY + program)
+    outcome = site.unmeasured().run(FAMILY + program)
     assert (outcome.status, outcome.stdout) == (0, "120\n")
     assert told(server.mails) == 120
     assert not site.journals

@@ -243,7 +243,10 @@ class AlertHandler(Lifetime):
         return self._shaped(works, record, self._fingerprint(record))
 
     def _shaped(self, works: Works, record: logging.LogRecord, trouble: str) -> Alert:
+        context = self._trails.before(works.redactor)
+        if self.formatter is None and type(self) is AlertHandler:
+            return snapshot(record, trouble, works.redactor, host=works.host, context=context)
         own_format = self.formatter is not None or type(self).format is not logging.Handler.format
         own_subject = type(self).getSubject is not AlertHandler.getSubject
         own = (self.format if own_format else None, self.getSubject if own_subject else None)
-        return shaped(works, record, trouble, own, self._here, self._trails.before(works.redactor))
+        return shaped(works, record, trouble, own, self._here, context)

@@ -2,7 +2,7 @@
 
 There is no lock: a signal handler that logs or flushes may interrupt this at any point, and at exit a daemon thread
 stops for ever wherever it happens to be. A repeat of an incident that is open here costs a look-up and a mark in a
-deque, whose `append` and `pop` are atomic; whoever pops a mark accounts for it. The courier does so within a second,
+list, whose `append` and `pop` are atomic; whoever pops a mark accounts for it. The courier does so within a second,
 and writes the counts to the journal.
 """
 

@@ -1,8 +1,6 @@
-"""How repeats are counted on the caller's thread: a mark each, in a deque whose `append` and `pop` are atomic."""
+"""How repeats are counted on the caller's thread: a mark each, in a list whose `append` and `pop` are atomic."""
 
 from __future__ import annotations
-
-from collections import deque
 
 from alertlog.alert import Alert, Tally
 from alertlog.values import moment
@@ -21,7 +19,7 @@ class Known:
     def __init__(self, alert: Alert, until: float) -> None:
         self.alert = alert
         self.until = until
-        self.marks: deque[None] = deque()
+        self.marks: list[None] = []
         self.first = self.last = alert.created
 
     def take_back(self) -> bool:

@@ -351,7 +351,7 @@ def test_what_can_not_be_read_in_a_journal_is_told_once_and_holds_nothing_up(beg
         second.work()
     assert counted(place) == {"before": 1, "after": 1}
     events = second.recorder.named("alert_capture_failed")
-    assert [str(event.fields["alert"])[:4] for event in events] == ["{}", "\\xff", "[[[[", '"tex', "[1,1"]
+    assert [str(event.fields["alert"])[:4] for event in events] == ["{}", "\\xff", "[[[[", '"tex', "[1,["]
     assert journal_paths(place, OWNER.key) == []
 
 

@@ -170,7 +170,7 @@ def message_of(record: logging.LogRecord) -> tuple[str, str]:
     try:
         message: Any = record.getMessage()  # a program's own kind of record may return anything
         return (message if type(message) is str else sized(message, MESSAGE_LIMIT)[0]), ""
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         arguments: Any = record.args
         none = arguments is None or (type(arguments) is tuple and not arguments)  # any other kind may raise if asked
@@ -183,7 +183,7 @@ def _traceback(record: logging.LogRecord, value: BaseException | None) -> str:
         return ""
     try:
         text = _text(record.exc_text) if value is None else traceback_text(value)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         text = f"the traceback could not be formatted: {exception_line(error)}"
     stack = _text(record.stack_info)

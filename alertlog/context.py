@@ -20,6 +20,7 @@ from weakref import ref
 
 from alertlog.alert import Line
 from alertlog.capture import Redacts, message_of
+from alertlog.ending import let_end
 from alertlog.lines import LINE_KEPT, Kept, lines_of
 from alertlog.traces import exception_line, exception_of
 
@@ -117,8 +118,8 @@ class Trails:
             if trail is None or (trail.thread != get_ident() if task is None else trail.task() is not task):
                 trail = self._own(trail, task)
             trail.lines.append((record.created, record.levelname, record.name, text, arguments))
-        except Exception:  # a record with parts missing, or the very end of the stack: the program has worse troubles
-            return
+        except Exception as error:  # a record with parts missing, or the end of the stack: there are worse troubles
+            let_end(error)
 
     def before(self, redactor: Redacts) -> tuple[Line, ...]:
         """Return what this task logged last, oldest first, without secrets; nothing in a flood of alerts."""

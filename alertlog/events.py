@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TextIO
 
 from alertlog.clock import Clock
+from alertlog.ending import let_end
 
 LOGGER = "alertlog"
 DEPTH = 8
@@ -114,6 +115,7 @@ class Reporter:
         try:
             self._deliver(self._record(event, level, message, fields))
         except Exception as error:  # not even a diagnostic of a diagnostic may reach the program that logs
+            let_end(error)
             why = f"{event} can't be reported: {type(error).__name__}"
             self._print(_json(event=event, logger=LOGGER, message=why))
 
@@ -142,7 +144,8 @@ class Reporter:
         arguments: tuple[Any, ...] = (LOGGER, level, __file__, 0, text, (), None)
         try:  # the program's own factory, whose fields its formats may need
             return self._logger.makeRecord(*arguments)
-        except Exception:
+        except Exception as error:
+            let_end(error)
             return logging.LogRecord(*arguments)
 
     def _deliver(self, record: logging.LogRecord) -> None:
@@ -153,8 +156,9 @@ class Reporter:
         elif level >= logger.getEffectiveLevel() and level > logging.root.manager.disable:
             try:
                 logger.handle(record)
-            except (Exception, SystemExit):  # the listener failed, so the event still has to be told
+            except BaseException as error:  # the listener failed, so the event still has to be told
                 self._print(_line(record))
+                let_end(error)
         elif level >= logging.ERROR and not logger.level and level > logging.root.manager.disable:
             # A root at CRITICAL keeps libraries quiet; nobody meant to hide an alert that can't be mailed.
             self._print(_line(record))
@@ -172,8 +176,8 @@ class Reporter:
         try:
             stream.write(line)
             stream.flush()
-        except Exception:  # there is nowhere left to say so
-            return
+        except Exception as error:  # there is nowhere left to say so
+            let_end(error)
         finally:
             if mine:
                 turn.release()
@@ -197,6 +201,7 @@ class Reporter:
         try:
             return self._redactor.text(value if type(value) is str else str(value))
         except Exception as error:
+            let_end(error)
             return f"<{type(value).__name__}: {type(error).__name__} when it was shown>"
 
 

@@ -37,7 +37,7 @@ def fingerprint(record: LogRecord) -> str:
     """
     try:
         parts = "\x1f".join(_identity(record))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         place = text_of((record.name, record.lineno), NAME_LIMIT)
         parts = f"unreadable\x1f{place}\x1f{type(error).__name__}"

@@ -1,16 +1,13 @@
-"""AlertHandler: what `logging` calls. It never raises, never waits, and leaves everything slow to the courier."""
+"""AlertHandler: what a program configures, and what its arguments mean."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Never
-from weakref import ref
 
 from alertlog import checks
-from alertlog.alert import Alert
 from alertlog.arguments import (
     Arguments,
     language_of,
@@ -23,15 +20,10 @@ from alertlog.arguments import (
     secure_of,
     server_of,
 )
-from alertlog.capture import fingerprint, snapshot
-from alertlog.ending import let_end
-from alertlog.events import LOGGER
-from alertlog.lifetime import Lifetime
-from alertlog.shaping import shaped
-from alertlog.works import Works
+from alertlog.taking import Taking
 
 
-class AlertHandler(Lifetime):
+class AlertHandler(Taking):
     """Turns alert-level records into mail, through a durable outbox.
 
     All arguments are optional; SMTP settings come from the environment. The arguments of
@@ -125,128 +117,3 @@ class AlertHandler(Lifetime):
             fingerprint=checks.function("fingerprint", fingerprint),
         )
         super().__init__(arguments)
-        self._overridden = type(self).filter is not logging.Handler.filter or type(self).emit is not AlertHandler.emit
-        # Whatever the handler's own level is or becomes, `alert_level` is no lower.
-        self._context_below = min(logging.WARNING, self.alert_level)
-
-    # What logging calls
-
-    def getSubject(self, record: logging.LogRecord) -> str:
-        """Return the Subject header for a record. An override runs on the thread that logs, on a copy of the record."""
-        works = self._begin()
-        return works.subject_of(snapshot(record, self._fingerprint(record), works.redactor, host=works.host))
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit; a filter that raises lets the record through."""
-        if self._is_context(record):
-            self._trails.add(record)
-            return True
-        try:
-            passed: Any = self.filter(record)
-            wanted = bool(passed)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            self._report(record, f"a filter raised {type(error).__name__}, the record is let through")
-            self.emit(record)
-            let_end(error)
-            return True
-        if isinstance(passed, logging.LogRecord):  # a filter may return another record (Python 3.12)
-            record = passed
-        if wanted:
-            self.emit(record)
-        return wanted
-
-    def _is_context(self, record: logging.LogRecord) -> bool:
-        """Whether a record is surely nothing but context, which then needs none of the care that `emit` takes."""
-        try:
-            return (
-                not self.filters
-                and (record.levelno < self._context_below or record.levelno < self.alert_level)
-                and getattr(record, "alert", None) is None  # __dict__ would slow the record down
-                and record.name != LOGGER
-                and not self._works.courier.dormant  # type: ignore[union-attr]
-                and not self._overridden
-            )
-        except Exception:  # there are no works yet, or the record is broken
-            return False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Accept a record: count it, or append it to the journal, and return. Never raises, never waits."""
-        works = self._works
-        if record.name == LOGGER or (
-            works is not None and threading.get_ident() in (works.courier.ident, works.intake.writer)
-        ):
-            return
-        if self._here.busy:  # a signal handler or a __del__ came in between
-            self._interrupting.add(record)
-            return
-        self._work(record)
-        if self._interrupting.waiting:
-            self._interrupting.take(self._work)
-
-    def _work(self, record: logging.LogRecord) -> None:
-        here = self._here
-        here.busy = True
-        try:
-            self._take(self._works or self._begin(), record)
-        except Exception as error:
-            self._take_badly(record, error)
-        finally:
-            here.busy = False
-
-    def _take(self, works: Works, record: logging.LogRecord) -> None:
-        if works.courier.dormant:
-            works.attend(ref(self))
-        kind = getattr(record, "alert", None)
-        if kind is False:
-            return
-        said = self._take_alert(works, record) if kind or record.levelno >= self.alert_level else None
-        self._trails.add(record, said)
-
-    def _take_alert(self, works: Works, record: logging.LogRecord) -> str | None:
-        """Return what the record says, if it had to be asked."""
-        try:
-            trouble = self._fingerprint(record)
-        except (KeyboardInterrupt, SystemExit) as interruption:
-            works.accept_interrupted(record, fingerprint(record), interruption)
-            raise
-        over = getattr(record, "resolved", None) is True
-        if not over and works.intake.repeat(trouble, record.levelno, record.created):
-            return None
-        try:
-            alert = self._shaped(works, record, trouble)
-        except (KeyboardInterrupt, SystemExit) as interruption:
-            works.accept_interrupted(record, trouble, interruption)
-            raise
-        works.accept(alert)
-        return f"{alert.message}\n{alert.exception}" if alert.exception else alert.message
-
-    def _report(self, record: logging.LogRecord, problem: str) -> None:
-        try:
-            self.works.report_capture(record, problem)
-        except Exception:
-            self.handleError(record)
-
-    def _take_badly(self, record: logging.LogRecord, error: Exception) -> None:
-        works = self._works
-        if works is None:  # no machine without a host name has been seen; the standard library's way, if there is one
-            self.handleError(record)
-            return
-        try:
-            self._trails.add(record, works.accept_broken(record, error))
-            works.report_capture(record, f"{type(error).__name__}: {error}")
-        except Exception:  # at the very end of the stack not even this works: later, from further up
-            self._interrupting.add(record)
-
-    def alert_of(self, record: logging.LogRecord) -> Alert:
-        """Return what this handler would mail of a record, whatever its level."""
-        works = self.works
-        return self._shaped(works, record, self._fingerprint(record))
-
-    def _shaped(self, works: Works, record: logging.LogRecord, trouble: str) -> Alert:
-        context = self._trails.before(works.redactor)
-        if self.formatter is None and type(self) is AlertHandler:
-            return snapshot(record, trouble, works.redactor, host=works.host, context=context)
-        own_format = self.formatter is not None or type(self).format is not logging.Handler.format
-        own_subject = type(self).getSubject is not AlertHandler.getSubject
-        own = (self.format if own_format else None, self.getSubject if own_subject else None)
-        return shaped(works, record, trouble, own, self._here, context)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import ClassVar
 from weakref import WeakValueDictionary
 
+from alertlog.ending import let_end
 from alertlog.errors import JournalError
 from alertlog.ownership import Owner
 
@@ -86,6 +87,7 @@ class Journal:
             outbox.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _NO_FOLLOW, 0o600)
         except OSError as error:
+            let_end(error)
             raise JournalError(f"{outbox.parent}: {error.strerror}", stage="journal") from error
         journal = cls(path, descriptor)
         try:
@@ -94,6 +96,7 @@ class Journal:
             os.rename(hidden, path)
         except OSError as error:
             hidden.unlink(missing_ok=True)
+            let_end(error)
             raise JournalError(f"{hidden}: {error.strerror or error}", stage="journal") from error
         return journal
 
@@ -130,6 +133,7 @@ class Journal:
         try:
             written = os.write(self._descriptor, data)
         except OSError as error:
+            let_end(error)  # an alarm's TimeoutError: the frame may well be there
             raise JournalError(f"{self.path}: {error.strerror}", stage="journal") from error
         if written != len(data):
             raise JournalError(f"{self.path}: the disk took {written} of {len(data)} bytes", stage="journal")

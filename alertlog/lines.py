@@ -6,6 +6,7 @@ from typing import Any
 
 from alertlog.alert import Line
 from alertlog.capture import SEAM, Redacts
+from alertlog.ending import let_end
 from alertlog.values import NAME_LIMIT, cut, moment, text_of
 
 LINE_LIMIT = 1_000
@@ -36,7 +37,8 @@ def lines_of(kept: list[Kept], redactor: Redacts) -> tuple[Line, ...]:
 def _filled(text: str, arguments: tuple[Any, ...]) -> str:
     try:
         return text % arguments if arguments else text
-    except Exception:  # they do not fit
+    except Exception as error:  # they do not fit
+        let_end(error)
         return f"{text} {arguments}"
 
 

@@ -53,7 +53,7 @@ class Grouping:
         before, here.asking = here.asking, self._rule
         try:
             said: object = self._rule(record)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             let_end(error)
             problem = f"raised {type(error).__name__}"
         else:
@@ -109,7 +109,7 @@ def _asked(works: Works, record: LogRecord, method: Method | None, here: Here, p
     before, here.asking = here.asking, method
     try:
         return str(method(copy.copy(record)))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         problems.append(f"{method.__name__}() raised {type(error).__name__}")
         works.report_capture(record, problems[-1])

@@ -60,7 +60,7 @@ def own_text(value: BaseException) -> str:
     """Return `str(value)` cut to size; where that raises, say so."""
     try:
         text = str.__str__(str(value))  # which may return a subclass of str, with methods of its own
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         return f"<str() raised {type(error).__name__}>"
     if len(text) <= MEMBER_TEXT:

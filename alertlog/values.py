@@ -34,7 +34,7 @@ def sized(value: object, limit: int) -> tuple[str, str]:
         if issubclass(kind, _CONTAINERS):
             return _joined(_pieces(value, 0), limit), f"{len(value):,} items"  # type: ignore[arg-type]
         text = str.__str__(str(value))  # str() may return a subclass, which may have overridden anything
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         text = f"<{kind.__qualname__}: str() raised {type(error).__name__}>"
     return text, f"{len(text):,} characters"
@@ -49,7 +49,7 @@ def moment(value: object, otherwise: float) -> float:
     """Return a record's time, Unix time in seconds, or `otherwise` where that is nothing a calendar has."""
     try:
         seconds = float(value)  # type: ignore[arg-type]
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         return otherwise
     return seconds if 0 <= seconds < LATEST else otherwise  # NaN is neither
@@ -88,6 +88,6 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
 def _leaf(value: Any) -> str:
     try:
         return repr(value[:_LEAF] if issubclass(type(value), (str, bytes, bytearray)) else value)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         let_end(error)
         return f"<{type(value).__qualname__}: repr() raised {type(error).__name__}>"

@@ -26,8 +26,8 @@ from alertlog.place import handler_name, outbox_path, service_name, variable
 from alertlog.redact import Redactor
 
 if TYPE_CHECKING:
-    from alertlog.handler import AlertHandler
     from alertlog.letter import Wording
+    from alertlog.lifetime import Lifetime
     from alertlog.planning import Post
     from alertlog.rounds import Rounds
     from alertlog.settings import SmtpSettings
@@ -69,7 +69,7 @@ class Works:
             self._report_problems(error, "the service is called alertlog")
             return place, "alertlog"
 
-    def attend(self, handler: ReferenceType[AlertHandler]) -> None:
+    def attend(self, handler: ReferenceType[Lifetime]) -> None:
         """Start the courier at this process's first record: an earlier process may have left something to send.
 
         A child of multiprocessing ends by os._exit(), without logging.shutdown(): its own finalizers close for it.
@@ -229,7 +229,7 @@ class Works:
 
 
 # Runs in children that multiprocessing ends by os._exit(), where what was measured is not always written down.
-def _close(handler: ReferenceType[AlertHandler]) -> None:  # pragma: no cover
+def _close(handler: ReferenceType[Lifetime]) -> None:  # pragma: no cover
     alive = handler()
     if alive is not None:
         alive.close()

@@ -642,7 +642,7 @@ def test_alerts_and_their_repeats_are_context_for_the_next_one(watch: Watch) -> 
 def test_a_record_that_defeats_capturing_is_context_all_the_same(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = watch()
     with monkeypatch.context() as patched:
-        patched.setattr("alertlog.handler.snapshot", lambda *_given, **_named: 1 / 0)
+        patched.setattr("alertlog.taking.snapshot", lambda *_given, **_named: 1 / 0)
         watched.log.critical("defeats")
     watched.log.critical("last")
     assert watched.before == ["defeats"]

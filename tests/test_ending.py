@@ -51,8 +51,31 @@ def test_system_exit_from_anywhere_else_is_no_end_also_where_signals_have_handle
         signal.signal(signal.SIGALRM, before)
 
 
-def test_keyboard_interrupt_is_always_let_through_and_an_ordinary_error_never() -> None:
+def test_keyboard_interrupt_is_always_let_through_and_what_is_raised_by_itself_never() -> None:
     with pytest.raises(KeyboardInterrupt):
         let_end(KeyboardInterrupt())
     let_end(ValueError())
     let_end(SystemExit())
+    let_end(GeneratorExit())
+
+
+@pytest.mark.parametrize("error", [TimeoutError, GeneratorExit])
+def test_whatever_a_signal_handler_raises_is_the_programs(error: type[BaseException]) -> None:
+    def alarm(*_: object) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGALRM, alarm)
+    try:
+        with pytest.raises(error) as caught:
+            signal.raise_signal(signal.SIGALRM)
+        with pytest.raises(error):
+            let_end(caught.value)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_that_is_left_to_the_system_has_no_handler_to_raise_anything() -> None:
+    """The default is a member of an enumeration, whose class is called when a `__str__` looks up a wrong value."""
+    with pytest.raises(ValueError, match="not a valid") as caught:
+        signal.Handlers(7)
+    let_end(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import json
@@ -311,7 +312,11 @@ def test_a_formatter_that_raises_system_exit_does_not_end_the_program(
     assert "format() raised SystemExit" in events("alert_capture_failed")[0]["message"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+class Alarm(BaseException):
+    """What a program raises by a timer, to get out of whatever takes too long."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Alarm, TimeoutError])
 def test_what_a_signal_handler_raises_amid_a_formatter_goes_on_and_the_alert_is_kept(
     server: MailServer, log: Log, error: type[BaseException]
 ) -> None:
@@ -433,7 +438,7 @@ def test_asking_what_would_be_mailed_does_not_ask_the_grouping_about_what_it_log
     assert handler_of(logger).alert_of(record).fingerprint == digits("Quota used")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Alarm, TimeoutError])
 @pytest.mark.parametrize("where", ["fingerprint", "filter", "text"])
 def test_what_a_signal_handler_raises_amid_a_method_of_the_programs_goes_on_and_the_alert_is_kept(
     server: MailServer, log: Log, error: type[BaseException], where: str
@@ -472,6 +477,13 @@ class Leaving:
     __repr__ = __str__
 
 
+class Cancelling(Leaving):
+    def __str__(self) -> str:
+        raise asyncio.CancelledError
+
+    __repr__ = __str__
+
+
 @pytest.mark.parametrize(
     ("message", "arguments", "extra"),
     [
@@ -480,14 +492,17 @@ class Leaving:
         ("extra", (), {"thing": Leaving()}),
         ("extras", (), {"things": [Leaving()]}),
         ("kind", (), {"alert": Leaving()}),
+        (Cancelling(), (), {}),
+        ("with %s", (Cancelling(),), {}),
+        ("extra", (), {"thing": Cancelling()}),
     ],
 )
-def test_a_record_whose_text_raises_system_exit_is_mailed_and_the_program_goes_on(
+def test_a_record_whose_text_raises_what_is_no_error_is_mailed_and_the_program_goes_on(
     server: MailServer, log: Log, message: Any, arguments: tuple[Any, ...], extra: dict[str, Any]
 ) -> None:
     log().critical(message, *arguments, extra=extra)
     (mail,) = server.wait_for(1)
-    assert "SystemExit" in mail.text
+    assert "SystemExit" in mail.text or "CancelledError" in mail.text
 
 
 def test_an_exception_whose_text_raises_system_exit_is_mailed_and_the_program_goes_on(
@@ -549,7 +564,7 @@ def test_a_record_that_defeats_capturing_altogether_is_mailed_as_far_as_it_goes(
     assert events("alert_capture_failed")
 
 
-@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, Alarm])
 def test_a_filter_that_raises_lets_the_record_through_with_an_event(
     server: MailServer, log: Log, events: Events, error: type[BaseException]
 ) -> None:
@@ -752,6 +767,22 @@ def test_a_record_at_the_very_end_of_the_stack_is_taken_later(server: MailServer
     logger.info("from further up")
     handler_of(logger).close()
     assert "from the deep" in subjects(server)[0]
+
+
+def test_a_failure_of_the_handlers_own_costs_no_alert_and_counts_none_twice(
+    server: MailServer, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = log()
+    handler = handler_of(logger)
+    works = handler.works
+    with monkeypatch.context() as patched:
+        patched.setattr(handler, "_fingerprint", lambda _record: 1 / 0)
+        logger.critical("not to be grouped")
+        patched.setattr(works, "accept_broken", lambda _record, _error: 1 / 0)
+        logger.critical("not to be accepted either")
+    logger.info("later")
+    handler.close()
+    assert told(server.mails) == 2
 
 
 def test_emit_after_close_opens_everything_again(server: MailServer, log: Log) -> None:

@@ -161,6 +161,34 @@ for _ in range(100):
     assert told(afterwards) == 100 or told(server.mails) > 100
 
 
+def test_an_error_that_an_alarm_raises_anywhere_in_emit_is_the_programs_and_no_alert_counts_twice(
+    site: Site, server: MailServer
+) -> None:
+    program = """
+def alarm(*_):
+    raise TimeoutError
+
+
+listen()
+attempted = returned = caught = 0
+signal.signal(signal.SIGALRM, alarm)
+while caught < 500:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 50e-6 + caught * 1e-7)
+        while True:
+            attempted += 1
+            log.critical("Quota used up", extra={"alert": f"quota {attempted % 7}"})
+            returned += 1
+    except TimeoutError:
+        caught += 1
+print(returned, attempted)
+    """
+    outcome = site.run(program)
+    assert outcome.status == 0
+    returned, attempted = map(int, outcome.stdout.split())
+    assert returned <= told(server.mails) <= attempted
+
+
 def test_a_thousand_records_that_interrupt_one_call_are_all_heard(site: Site, server: MailServer) -> None:
     program = """
         class Noisy:

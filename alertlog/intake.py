@@ -165,7 +165,7 @@ class Intake:
         journal = self.journal
         if journal is not None and (journal.size > JOURNAL_LIMIT or not journal.found):
             self.journal = None
-            if not journal.found:
+            if journal.open and not journal.found:  # once it is closed, it is read as a dead process's is
                 self.retired.append(journal)
 
     def _write(self, tally: Tally) -> None:

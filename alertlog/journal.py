@@ -71,6 +71,7 @@ class Journal:
         self.path = path
         self.size = 0
         self._descriptor = descriptor
+        self._file = os.fstat(descriptor)
         self._pid = os.getpid()
         self._here[path] = self
 
@@ -110,7 +111,15 @@ class Journal:
     def found(self) -> bool:
         """Whether the file is still where couriers look for it; somebody may have removed the folder."""
         try:
-            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+            return self.open and os.path.samestat(self._file, self.path.stat())
+        except OSError:
+            return False
+
+    @property
+    def open(self) -> bool:
+        """Whether the descriptor is still this file's; a program may close all that there are, and open others."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._file)
         except OSError:
             return False
 
@@ -152,7 +161,8 @@ class Journal:
         return _owner(self._descriptor)
 
     def __del__(self) -> None:
-        os.close(self._descriptor)
+        if self.open:
+            os.close(self._descriptor)
 
 
 class OtherJournal:

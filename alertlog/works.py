@@ -113,8 +113,9 @@ class Works:
         Whoever waits may hold locks of handlers, so the courier's events take another way meanwhile.
         """
         if configuring():
+            anything = leaving and self.intake.journal is not None  # asked first: the courier gives the journal up
             request = self.courier.request(leaving=leaving)
-            if request is not None and leaving and self.intake.journal is not None:
+            if request is not None and anything:
                 Farewell(request, timeout, self._report_left)
             return
         with self.reporter.bypassing():

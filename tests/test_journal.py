@@ -442,6 +442,27 @@ def test_a_journal_says_whether_it_still_is_where_couriers_look(outbox: Path) ->
     assert seen == [True, False, False, True]
 
 
+def test_a_descriptor_that_the_program_closed_and_used_again_is_left_to_it(outbox: Path, tmp_path: Path) -> None:
+    journal = Journal.create(outbox, OWNER)
+    journal.append(b"alert")
+    with closing(os.fdopen(os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT), "wb", buffering=0)) as theirs:
+        os.dup2(theirs.fileno(), journal._descriptor)
+        number = journal._descriptor
+        assert not journal.open
+        assert not journal.found
+        del journal
+        assert os.path.samestat(os.fstat(number), os.fstat(theirs.fileno()))
+        os.close(number)
+    assert other(journal_paths(outbox, KEY)[0]) == [b"alert"]
+
+
+def test_a_journal_whose_descriptor_is_closed_is_gone_quietly(outbox: Path) -> None:
+    journal = Journal.create(outbox, OWNER)
+    os.close(journal._descriptor)
+    assert not journal.open
+    del journal
+
+
 def test_a_link_in_the_place_of_a_journal_is_not_followed(outbox: Path, tmp_path: Path) -> None:
     outbox.parent.mkdir()
     link = outbox.with_name(f"{outbox.name}.{KEY}.1-aa.journal")

@@ -4,9 +4,6 @@ The caller's thread appends one frame with one `os.write`; a courier, of this pr
 A journal is locked by its process for as long as that lives, by a POSIX lock that no kill can leave behind:
 an unlocked journal is a dead process's, to be read to its end and removed.
 
-A frame is the mark, the length and the CRC-32 of the payload as unsigned 32-bit big-endian numbers, and the
-payload. A write cut short by a full disk leaves a torn frame, after which a reader finds the next one by its mark.
-
 Before the alerts a frame with a mark of its own, passed over by who reads alerts, names the journal's owner.
 """
 
@@ -15,9 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import struct
-import zlib
-from collections.abc import Iterator
 from glob import escape, glob
 from pathlib import Path
 from typing import ClassVar
@@ -25,35 +19,10 @@ from weakref import WeakValueDictionary
 
 from alertlog.ending import let_end
 from alertlog.errors import JournalError
+from alertlog.framing import MAX_PAYLOAD, OWNER_MARK, first_payload, frame, read_frames
 from alertlog.ownership import Owner
 
-MARK = b"\xa1jf1"
-OWNER_MARK = b"\xa1jo1"
-MAX_PAYLOAD = 8 * 1024 * 1024
-"""Bytes; a length above it is damage, not a frame. The largest alert, each character an escape, is two thirds of it."""
-READ_AT_ONCE = 256 * 1024
-"""Bytes read in one go, so that the work on them is a short unit; a longer frame is read whole."""
-
-_HEAD = struct.Struct("!4sII")
 _NO_FOLLOW = os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-
-
-def frame(payload: bytes, mark: bytes = MARK) -> bytes:
-    return _HEAD.pack(mark, len(payload), zlib.crc32(payload)) + payload
-
-
-def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield each whole frame's payload and the offset where it ends; what is damaged between two is passed over."""
-    start = data.find(MARK)
-    while 0 <= start <= len(data) - _HEAD.size:
-        _mark, length, checksum = _HEAD.unpack_from(data, start)
-        body = start + _HEAD.size
-        end = body + length
-        if length <= MAX_PAYLOAD and end <= len(data) and zlib.crc32(payload := data[body:end]) == checksum:
-            yield payload, end
-            start = data.find(MARK, end)
-        else:
-            start = data.find(MARK, start + 1)
 
 
 class Journal:
@@ -154,7 +123,7 @@ class Journal:
 
         Reads by this journal's own descriptor: closing a second one would give up the lock (POSIX).
         """
-        return _read(self._descriptor, offset)
+        return read_frames(self._descriptor, offset)
 
     def owner(self) -> Owner | None:
         """Return whose it says that it is; None if that is damaged."""
@@ -192,7 +161,7 @@ class OtherJournal:
 
     def read(self, offset: int) -> list[tuple[bytes, int]]:
         """Return some whole frames after `offset`, each with the offset where it ends."""
-        return _read(self._descriptor, offset)
+        return read_frames(self._descriptor, offset)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -239,26 +208,8 @@ def _names(owner: Owner) -> bytes:
 
 
 def _owner(descriptor: int) -> Owner | None:
-    head = os.pread(descriptor, _HEAD.size, 0)
-    if len(head) < _HEAD.size or not head.startswith(OWNER_MARK):
-        return None
-    _mark, length, checksum = _HEAD.unpack(head)
-    payload = os.pread(descriptor, min(length, MAX_PAYLOAD), _HEAD.size)
+    payload = first_payload(descriptor, OWNER_MARK)
     try:
-        return Owner(**json.loads(payload)) if zlib.crc32(payload) == checksum else None
+        return Owner(**json.loads(payload)) if payload is not None else None
     except (ValueError, TypeError):
         return None
-
-
-def _read(descriptor: int, offset: int) -> list[tuple[bytes, int]]:
-    found, more = _read_frames(descriptor, offset, READ_AT_ONCE)
-    while more and not found:  # one frame longer than that, or damage
-        found, more = _read_frames(descriptor, offset, READ_AT_ONCE + MAX_PAYLOAD + _HEAD.size)
-        offset += READ_AT_ONCE
-    return found
-
-
-def _read_frames(descriptor: int, offset: int, size: int) -> tuple[list[tuple[bytes, int]], bool]:
-    """Return the frames among so many bytes, and whether there are as many."""
-    data = os.pread(descriptor, size, offset)
-    return [(payload, offset + end) for payload, end in frames(data)], len(data) == size

@@ -20,7 +20,7 @@ from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
 
 PIECE = 256
-"""Alerts taken from memory in one transaction; of journals, `alertlog.journal.READ_AT_ONCE` bytes are a piece."""
+"""Alerts taken from memory in one transaction; of journals, `alertlog.framing.READ_AT_ONCE` bytes are a piece."""
 
 
 class Source(Protocol):

@@ -27,7 +27,7 @@ from alertlog.capture import (
     snapshot,
     stub,
 )
-from alertlog.journal import MAX_PAYLOAD
+from alertlog.framing import MAX_PAYLOAD
 from alertlog.redact import MARK, Redactor
 from alertlog.traces import traceback_text
 from alertlog.values import NAME_LIMIT

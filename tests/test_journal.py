@@ -15,18 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertlog.errors import JournalError
-from alertlog.journal import (
-    MARK,
-    MAX_PAYLOAD,
-    OWNER_MARK,
-    READ_AT_ONCE,
-    Journal,
-    OtherJournal,
-    frame,
-    frames,
-    journal_paths,
-    owners,
-)
+from alertlog.framing import MARK, MAX_PAYLOAD, OWNER_MARK, READ_AT_ONCE, frame, frames
+from alertlog.journal import Journal, OtherJournal, journal_paths, owners
 from alertlog.ownership import Owner
 from tests.support import KEY, OWNER, child, fill, small_disk
 

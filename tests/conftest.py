@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.exim import running_exim
 from tests.needs import VARIABLE
-from tests.postfix import Postfix, running_postfix
+from tests.postfix import running_postfix
+from tests.real_server import RealServer
 from tests.redis_server import RedisServer, running_redis
 
 # The machine may be busy: only the answers count, not how long an example takes. On CI the same examples come
@@ -33,9 +35,16 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
-def postfix() -> Iterator[Postfix]:
+def postfix() -> Iterator[RealServer]:
     """A real mail server on loopback, the same for all tests."""
     with running_postfix() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def exim() -> Iterator[RealServer]:
+    """An Exim with a login over STARTTLS, for all tests that ask for it."""
+    with running_exim() as server:
         yield server
 
 

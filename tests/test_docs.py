@@ -15,7 +15,8 @@ import yaml
 from click import Group, UsageError
 
 from alertlog import AlertHandler
-from alertlog.cli import EXIT_CODES, main
+from alertlog.cli import main
+from alertlog.console import EXIT_CODES
 from alertlog.events import EVENTS, FIELDS
 from alertlog.variables import PORTS, SETTINGS
 from tests.pages import ROOT, Page, code, pages

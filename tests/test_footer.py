@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from alertlog.alert import Cause, Draft, Reason
-from alertlog.cli import mute
+from alertlog.cli_mutes import mute
 from alertlog.footer import LATE, delay
 from alertlog.letter import Wording
 from tests.letters import (

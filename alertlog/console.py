@@ -1,0 +1,72 @@
+"""What the commands have in common: their options, the configuration they read, and how they end.
+
+Data goes to stdout, messages to stderr; the exit code says what became of it: 0 done · 1 failed for good · 2 usage ·
+75 temporary, try again · 78 configuration, to be repaired (as in sysexits.h).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from alertlog import deployment
+from alertlog.errors import ConfigError, OutboxError
+from alertlog.handler import AlertHandler
+
+if TYPE_CHECKING:
+    from alertlog.desk import Desk
+
+FAILED, TEMPORARY, CONFIGURATION = 1, 75, 78
+EXIT_CODES = {None: 0, "permanent": FAILED, "temporary": TEMPORARY, "refused": CONFIGURATION}
+"""By the category of the failure."""
+
+Command = Callable[..., Any]
+
+
+def config_option(command: Command) -> Command:
+    return click.option(
+        "--config",
+        metavar="FILE|MODULE:ATTRIBUTE",
+        help="The deployment's logging configuration: a YAML or JSON file, or a dict in a module."
+        " By default logging.yaml in the current folder, else the environment alone.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(command)
+
+
+def handlers(config: str | None) -> list[AlertHandler]:
+    """Return the deployment's AlertHandlers; where there are none, end the command."""
+    with exiting():
+        return deployment.handlers(config, Path())
+
+
+def desks(config: str | None) -> list[Desk]:
+    """Return the outboxes that they use; where there is no place for one, end the command."""
+    from alertlog import desk
+
+    with exiting():
+        return desk.desks(handlers(config))
+
+
+@contextmanager
+def exiting() -> Iterator[None]:
+    """End the command where something is wrong, by the exit code that says whose turn it is."""
+    try:
+        yield
+    except ConfigError as error:
+        fail(str(error), CONFIGURATION)
+    except OutboxError as error:
+        fail(str(error), FAILED if error.corrupt else TEMPORARY)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with one line and this exit code."""
+    click.echo(f"alertlog: {message}", err=True)
+    sys.exit(code)

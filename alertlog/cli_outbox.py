@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from alertlog.console import EXIT_CODES, FAILED, config_option, desks, exiting, json_option
+from alertlog.console import EXIT_CODES, FAILED, config_option, desks, exiting, fail, json_option
 
 
 @click.group()
@@ -77,18 +77,25 @@ def flush(config: str | None, timeout: float, due: bool) -> None:
 @config_option
 def purge(letters: tuple[int, ...], aside: bool, everything: bool, config: str | None) -> None:
     """Remove letters for good: those with the IDs, or those set aside, or all. The alerts lost are counted."""
-    from alertlog.desk import Removed
+    from alertlog import clearing
     from alertlog.listing import number
 
     if not (letters or aside or everything):
         raise click.UsageError("say which: some IDs, --aside or --all")
-    removed = Removed()
-    for desk in desks(config):
-        with exiting():
-            removed += desk.purge(letters)
-            removed += desk.purge_aside() if aside else Removed()
-            removed += desk.purge_all() if everything else Removed()
+    found, removed = desks(config), clearing.Removed()
+    with exiting():
+        there = set[int]().union(*(desk.numbers(desk.registered()) for desk in found))
+        if missing := sorted({*letters} - there):
+            fail(f"{_numbered(missing)} in the outbox; nothing was removed", FAILED)
+        for desk in found:
+            removed += clearing.purge(desk, letters)
+            removed += clearing.purge_aside(desk) if aside else clearing.Removed()
+            removed += clearing.purge_all(desk) if everything else clearing.Removed()
     click.echo(
         f"{number(removed.letters, 'letter')} removed, and {number(removed.alerts, 'alert')} that nobody was told of",
         err=True,
     )
+
+
+def _numbered(missing: list[int]) -> str:
+    return f"no letter {', '.join(map(str, missing))}"

@@ -63,7 +63,7 @@ def exiting() -> Iterator[None]:
     except ConfigError as error:
         fail(str(error), CONFIGURATION)
     except OutboxError as error:
-        fail(str(error), FAILED if error.corrupt else TEMPORARY)
+        fail(str(error), FAILED if error.corrupt else EXIT_CODES[error.category])
 
 
 def fail(message: str, code: int) -> NoReturn:

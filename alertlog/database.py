@@ -6,6 +6,7 @@ Write-ahead logging needs shared memory between processes, hence a local disk (h
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +22,13 @@ BUSY_WAIT = 0.25
 
 IS_DUE = "(due <= :now OR due > :now + :longest)"
 """The condition of a due time; one beyond the longest wait means that the clock has gone back: due now."""
+
+_OTHER_TABLES = re.compile(r"^(no such (table|column)|table \S+ (already exists|has no column|has \d+ columns))")
+"""What SQLite says where a file has other tables than the ones below."""
+_ADVICE = (
+    "; these are not this alertlog's tables: another program made the file, or an alertlog of another time."
+    " Move it away, and a new one is begun, or give another outbox"
+)
 
 Values = tuple[Any, ...] | Mapping[str, Any]
 
@@ -73,7 +81,7 @@ class Database:
         """Open the file, made with mode 0600 if need be; None for a database in memory.
 
         Raises:
-            OutboxError: it can't be opened, is damaged (`corrupt`), or was written by a newer alertlog.
+            OutboxError: it can't be opened, is damaged (`corrupt`), or is of another format (`foreign`).
         """
         self._name = str(place or "memory")
         if place is not None:
@@ -118,15 +126,24 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, with the write lock from the start, so that nothing fails half-way for being too late."""
+        """All or nothing, with the write lock from the start, so that nothing fails half-way for being too late.
+
+        One within another is a part of it.
+        """
+        if self._in_transaction():
+            yield
+            return
         self.run("BEGIN IMMEDIATE")
         try:
             yield
             self.run("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            if self._in_transaction():  # a full disk makes SQLite roll back by itself
                 self.run("ROLLBACK")
             raise
+
+    def _in_transaction(self) -> bool:
+        return self._connection.in_transaction
 
     def _execute(self, statement: str, values: Values) -> sqlite3.Cursor:
         try:
@@ -139,7 +156,8 @@ class Database:
         self.run("PRAGMA synchronous = NORMAL")
         version = self._version()
         if version > VERSION:
-            raise OutboxError(f"{self._name} was written by a newer alertlog (format {version}, not {VERSION})")
+            written = f"{self._name} was written by a newer alertlog (format {version}, not {VERSION})"
+            raise OutboxError(f"{written}: update this one, or give it another outbox", foreign=True)
         if version < VERSION:
             with self.transaction():
                 if self._version() < VERSION:  # nobody was faster
@@ -158,10 +176,13 @@ class Database:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             corrupt = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            foreign = bool(code == sqlite3.SQLITE_ERROR and _OTHER_TABLES.search(str(error)))
+            advice = _ADVICE if foreign else ""
             # contextlib's frame holds the error, and its traceback that frame: until the next collection they would
             # keep open whatever the callers had in their hands, a journal for one.
             bare = error.with_traceback(None)
-            raise OutboxError(f"{self._name}: {error}", corrupt=corrupt, busy=busy) from bare
+            text = f"{self._name}: {error}{advice}"
+            raise OutboxError(text, corrupt=corrupt, busy=busy, foreign=foreign) from bare
 
 
 def _encodable(values: Values) -> Values:

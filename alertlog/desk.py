@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,26 +12,14 @@ from alertlog import journal
 from alertlog.database import Database
 from alertlog.errors import ConfigError, OutboxError
 from alertlog.handler import AlertHandler
-from alertlog.outbox import Outbox, Waiting
+from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
 from alertlog.place import handler_name, outbox_path, variable
-from alertlog.unread import unread
 from alertlog.works import Works
 
 if TYPE_CHECKING:
     from alertlog.letter import Wording
     from alertlog.planning import Post
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What was removed for good: letters, and alerts that nobody was told of."""
-
-    letters: int = 0
-    alerts: int = 0
-
-    def __add__(self, other: Removed) -> Removed:
-        return Removed(self.letters + other.letters, self.alerts + other.alerts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +115,14 @@ class Desk:
         """Open an owner's part of the outbox, to be closed; one that is not registered is registered by that."""
         return Outbox(owner, self.post(owner).pace, self.place)
 
+    def numbers(self, owners: Iterable[Owner]) -> set[int]:
+        """Return the numbers of these owners' letters."""
+        found = set[int]()
+        for owner in owners:
+            with self.part(owner) as outbox:
+                found |= {letter.id for letter in outbox.letters.all()}
+        return found
+
     # By hand
 
     def hurry(self) -> None:
@@ -167,43 +163,6 @@ class Desk:
             held = any(mute.target == target for mute in outbox.mutes.in_force(now))
             outbox.mutes.remove(target, now)
         return held
-
-    def purge(self, numbers: Collection[int]) -> Removed:
-        """Remove the letters of these numbers for good, whosever they are."""
-        removed = Removed()
-        for owner in self.registered():
-            with self.part(owner) as outbox:
-                removed += _purge(outbox, [letter for letter in outbox.letters.all() if letter.id in numbers])
-        return removed
-
-    def purge_aside(self) -> Removed:
-        """Remove the letters that were set aside."""
-        removed = Removed()
-        for owner in filter(self._serving, self.registered()):
-            with self.part(owner) as outbox:
-                removed += _purge(outbox, [letter for letter in outbox.letters.all() if letter.aside])
-        return removed
-
-    def purge_all(self) -> Removed:
-        """Remove all letters, all incidents, and what waits in journals to be read."""
-        removed = Removed()
-        for owner in self.own():
-            with self.part(owner) as outbox:
-                removed += _purge(outbox, outbox.letters.all())
-                incidents = outbox.incidents.all()
-                outbox.remove(incidents)
-                left = unread(self.place, owner, outbox.journals.read_to())
-                outbox.journals.note(left.read_to)
-                removed += Removed(0, left.alerts + sum(incident.untold for incident in incidents))
-        return removed
-
-
-def _purge(outbox: Outbox, letters: Iterable[Waiting]) -> Removed:
-    removed = Removed()
-    for letter in letters:
-        outbox.purge(letter)
-        removed += Removed(1, 0 if letter.told else letter.draft.count)
-    return removed
 
 
 def _service(works: Works) -> str:

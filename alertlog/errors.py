@@ -102,12 +102,16 @@ class OutboxError(AlertlogError, OSError):
     Attributes:
         corrupt: True if the file itself is damaged, rather than busy, full or out of reach.
         busy: True if another process is writing, which passes by itself.
+        foreign: True if it is sound, but of a format that this alertlog does not know: the operator's to put right.
     """
 
-    def __init__(self, message: str, *, corrupt: bool = False, busy: bool = False) -> None:
+    def __init__(self, message: str, *, corrupt: bool = False, busy: bool = False, foreign: bool = False) -> None:
         super().__init__(message, stage="outbox")
         self.corrupt = corrupt
         self.busy = busy
+        self.foreign = foreign
+        if foreign:
+            self.category = "refused"
 
 
 class FleetUnavailable(AlertlogError, ConnectionError):

@@ -6,7 +6,7 @@ And how far each journal is read, which is noted in the same transaction, so tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from alertlog import policy
 from alertlog.alert import Incident, Tally
@@ -14,6 +14,15 @@ from alertlog.bounds import Bounds, fold, is_folded
 from alertlog.database import Database
 from alertlog.incidents import SAMPLES, Incidents
 from alertlog.policy import Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a journal, by the name of its file: from one offset in bytes to another."""
+
+    journal: str
+    begin: int
+    end: int
 
 
 class Ingest:
@@ -112,6 +121,12 @@ class Journals:
     def read_to(self) -> dict[str, int]:
         """Return how far each journal is read, in bytes, by its file's name."""
         return dict(self._database.rows("SELECT name, read_to FROM journal WHERE owner = ?", (self._owner,)))
+
+    def reaches(self, name: str) -> int:
+        """Return how far one journal is read, in bytes."""
+        where = "WHERE owner = ? AND name = ?"
+        rows = self._database.rows(f"SELECT read_to FROM journal {where}", (self._owner, name))
+        return int(rows[0][0]) if rows else 0
 
     def note(self, read_to: Mapping[str, int]) -> None:
         for name, offset in read_to.items():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,7 @@ from alertlog.bounds import Bounds
 from alertlog.database import Database
 from alertlog.gate import Gate, Gates
 from alertlog.incidents import Incidents
-from alertlog.ingest import Ingest, Journals
+from alertlog.ingest import Ingest, Journals, Piece
 from alertlog.mutes import Mutes
 from alertlog.ownership import Owner
 from alertlog.policy import Pace, Plan
@@ -73,6 +73,10 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of a block, or nothing of it; meanwhile nobody else changes the file."""
+        return self._database.transaction()
+
     # Ingest
 
     def ingest(self, tallies: Iterable[Tally], read_to: Mapping[str, int], now: float) -> list[Incident]:
@@ -80,6 +84,15 @@ class Outbox:
         with self._database.transaction():
             opened = self._ingest.count(tallies, now)
             self.journals.note(read_to)
+        return opened
+
+    def ingest_piece(self, tallies: Iterable[Tally], piece: Piece, now: float) -> list[Incident] | None:
+        """Count in what a piece of a journal holds; None if somebody has read beyond its begin meanwhile."""
+        with self._database.transaction():
+            if self.journals.reaches(piece.journal) > piece.begin:
+                return None
+            opened = self._ingest.count(tallies, now)
+            self.journals.note({piece.journal: piece.end})
         return opened
 
     def all_told(self) -> bool:
@@ -184,9 +197,7 @@ class Outbox:
         with self._database.transaction():
             letters = self.letters.created_before(before)
             for letter in letters:
-                if not (letter.told or letter.aside):
-                    self.incidents.give_up(letter)
-                self.letters.remove(letter)
+                self.purge(letter)
             stale = self.incidents.stale(before)
             self.incidents.remove(stale)
         lost = [incident for letter in letters if not letter.told for incident in letter.draft.incidents]

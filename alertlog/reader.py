@@ -14,6 +14,7 @@ from alertlog.alert import Incident, Tally
 from alertlog.clock import Clock
 from alertlog.errors import OutboxError
 from alertlog.events import Reports
+from alertlog.ingest import Piece
 from alertlog.intake import Intake
 from alertlog.journal import Journal, OtherJournal, journal_paths
 from alertlog.outbox import Outbox
@@ -92,8 +93,12 @@ class Reader:
         if not frames:
             return None
         tallies = [tally for payload, _end in frames if (tally := self._decode(payload))]
-        opened = outbox.ingest(tallies, {name: frames[-1][1]}, self._clock.wall())
-        self.read_to[name] = frames[-1][1]
+        piece = Piece(name, offset, frames[-1][1])
+        opened = outbox.ingest_piece(tallies, piece, self._clock.wall())
+        if opened is None:  # an operator has cleared the outbox, and what lay here with it
+            self.read_to[name] = outbox.journals.reaches(name)
+            return []
+        self.read_to[name] = piece.end
         return opened
 
     def unread(self, journal: Journal | OtherJournal) -> bool:

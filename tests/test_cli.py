@@ -471,7 +471,7 @@ def test_flush_serves_a_service_that_is_named_after_its_main_program(
     assert len(server.mails) == 1
 
 
-@pytest.mark.parametrize(("words", "left"), [(["1"], 1), (["--all"], 0), (["--aside"], 2), (["9"], 2)])
+@pytest.mark.parametrize(("words", "left"), [(["1"], 1), (["--all"], 0), (["--aside"], 2)])
 def test_purge_removes_what_it_is_told_and_counts_the_alerts_lost(
     server: MailServer, place: Path, run: Run, words: list[str], left: int
 ) -> None:
@@ -516,6 +516,17 @@ def test_purge_of_all_leaves_other_services_alone(server: MailServer, place: Pat
     assert run("outbox", "purge", str(letter["id"])).stderr.startswith("1 letter removed")
 
 
+def test_purge_of_a_number_that_is_not_there_fails_and_removes_nothing(
+    server: MailServer, place: Path, run: Run
+) -> None:
+    server.stop()
+    pipeline(place, "one")
+    result = run("outbox", "purge", "99", "1", "--all", "7")
+    assert result.exit_code == 1
+    assert result.stderr == "alertlog: no letter 7, 99 in the outbox; nothing was removed\n"
+    assert [letter["id"] for letter in listed(run)] == [1]
+
+
 def test_purge_has_to_be_told_what(place: Path, run: Run) -> None:
     assert run("outbox", "purge").exit_code == 2
 
@@ -529,6 +540,23 @@ def test_an_outbox_that_is_damaged_or_busy_is_said_by_the_exit_code(server: Mail
     database.close()
     place.write_bytes(b"not a database" * 100)
     assert run("outbox", "list").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [("PRAGMA user_version = 99", "a newer alertlog"), ("DROP TABLE letter", "not this alertlog's")]
+)
+def test_an_outbox_of_another_format_is_the_operators_to_put_right(
+    server: MailServer, place: Path, run: Run, change: str, said: str
+) -> None:
+    pipeline(place, "one")
+    database = Database(place)
+    database.run(change)
+    database.close()
+    for command in (["outbox", "list"], ["outbox", "flush"], ["outbox", "purge", "--all"]):
+        result = run(*command)
+        assert result.exit_code == 78
+        assert said in result.stderr
+        assert "another outbox" in result.stderr
 
 
 # The configuration

@@ -204,6 +204,30 @@ def test_a_mistake_in_a_statement_is_neither_damage_nor_busy(database: Database)
         assert isinstance(caught.value.__cause__, sqlite3.Error)
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "DROP TABLE owner",
+        "ALTER TABLE owner RENAME COLUMN handler TO other",
+        "ALTER TABLE owner ADD COLUMN more",
+        "PRAGMA user_version = 0",
+    ],
+)
+def test_a_file_with_other_tables_is_no_damage_and_is_called_what_it_is(
+    place: Path, database: Database, script: str
+) -> None:
+    database.run(script)
+    with pytest.raises(OutboxError, match="these are not this alertlog's tables: ") as caught:
+        read_all(place)
+    assert (caught.value.foreign, caught.value.corrupt, caught.value.category) == (True, False, "refused")
+
+
+def read_all(place: Path) -> None:
+    with closing(Database(place)) as opened:
+        opened.rows("SELECT service, handler FROM owner")
+        opened.run("INSERT INTO owner VALUES (1, 'etl', 'alerts')")
+
+
 @pytest.mark.parametrize("text", ["\ud800", "a\udcffb", "\udc80\ud800\udfff"])
 def test_a_text_that_utf_8_does_not_have_is_kept_with_escapes(database: Database, text: str) -> None:
     escaped = text.encode("utf-8", "backslashreplace").decode()
@@ -235,6 +259,22 @@ def test_an_error_in_the_middle_leaves_nothing_and_the_next_transaction_works(
     with database.transaction():
         add(database, "b")
     assert owners(database) == ["b"]
+
+
+def add_within_another(database: Database, service: str, error: BaseException) -> None:
+    with database.transaction():
+        add_all(database, service)
+        raise error
+
+
+def test_a_transaction_within_another_is_a_part_of_it(place: Path, database: Database) -> None:
+    with pytest.raises(KeyError):
+        add_within_another(database, "shop", KeyError())
+    assert read(place) == []
+    with database.transaction():
+        add_all(database, "shop")
+        add(database, "till")
+    assert read(place) == ["shop", "till"]
 
 
 def test_a_statement_that_fails_in_the_middle_leaves_nothing(database: Database) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from alertlog import AlertHandler, keeper
 from alertlog import journal as journals
-from alertlog import keeper
 from alertlog.alert import Incident, Tally
+from alertlog.clearing import Removed, purge_all
 from alertlog.crowd import CROWD
+from alertlog.desk import desks
 from alertlog.errors import OutboxError
 from alertlog.gate import Gate
 from alertlog.intake import JOURNAL_LIMIT
@@ -298,13 +300,13 @@ def test_of_a_journal_that_is_written_meanwhile_one_round_reads_what_there_was(
     process.log()
     outbox = process.outbox()
     process.log("one")
-    ingest = outbox.ingest
+    ingest = outbox.ingest_piece
 
-    def slowly(tallies: list[Tally], *rest: Any) -> list[Incident]:
+    def slowly(tallies: list[Tally], *rest: Any) -> list[Incident] | None:
         process.log(f"{len(process.written)} full")
         return ingest(tallies, *rest)
 
-    monkeypatch.setattr(outbox, "ingest", slowly)
+    monkeypatch.setattr(outbox, "ingest_piece", slowly)
     process.work()
     assert total(outbox) == 2
     monkeypatch.undo()
@@ -794,6 +796,37 @@ def test_a_file_of_a_newer_version_is_left_alone_and_memory_stands_in(process: P
     (event,) = process.recorder.events
     assert "newer alertlog (format 99" in event.message
     assert place.read_bytes() == content
+
+
+# What an operator clears
+
+
+def test_what_an_operator_has_cleared_is_not_told_by_the_process_that_wrote_it(process: Process, place: Path) -> None:
+    process.log(times=2)
+    assert total(process.outbox()) == 2
+    process.log(times=3)
+    process.intake.write_counts()
+    (desk,) = desks([AlertHandler(service=OWNER.service, outbox=place)])
+    assert purge_all(desk) == Removed(0, 5)
+    assert total(process.outbox()) == 0
+    process.log(times=7)
+    assert total(process.outbox()) == 7
+
+
+def test_what_is_written_while_an_operator_clears_is_either_removed_or_told(process: Process, place: Path) -> None:
+    process.log(times=2)
+    process.outbox()
+    (desk,) = desks([AlertHandler(service=OWNER.service, outbox=place)])
+    removed, written, counted_in = 0, 2, 0
+    for round in range(1, 5):
+        process.log(times=round)
+        process.intake.write_counts()
+        removed += purge_all(desk).alerts
+        process.log(times=10)
+        written += round + 10
+        counted_in = total(process.outbox())
+        removed += purge_all(desk).alerts if round < 4 else 0
+    assert removed + counted_in == written
 
 
 # Beside another process that owns the outbox

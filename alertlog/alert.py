@@ -162,7 +162,7 @@ class Incident:
         alert: the first alert.
         samples: up to five later ones whose text differs.
         resolved: True once an alert said that it is over.
-        urgent: True if its level has risen since the last mail.
+        urgent: True if its level has risen since the last mail, or an operator wants the next one now.
         seen: when a courier last heard of it, Unix time in seconds by the courier's clock.
         mailed: when the last mail about it was accepted, likewise; 0 before the first.
         news: when the first alert was raised that no mail tells of yet; 0 if there is none.

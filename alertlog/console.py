@@ -25,6 +25,11 @@ FAILED, TEMPORARY, CONFIGURATION = 1, 75, 78
 EXIT_CODES = {None: 0, "permanent": FAILED, "temporary": TEMPORARY, "refused": CONFIGURATION}
 """By the category of the failure."""
 
+KEPT = "failed for now; it is kept and tried again"
+UNUSABLE = "the outbox can't be used now: busy, full or out of reach"
+REPAIR = "the configuration is wrong, or the outbox is of another format: for you to repair"
+"""What exit codes mean, in the help of several commands."""
+
 Command = Callable[..., Any]
 
 

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 
-from alertlog.alert import Alert
+from alertlog.alert import Alert, Incident
 from alertlog.desk import Desk
-from alertlog.errors import Category, ConfigError, JournalError
+from alertlog.errors import Category, JournalError
 from alertlog.intake import Intake
-from alertlog.listing import number
+from alertlog.listing import moment, number, standing
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
+from alertlog.progress import Heard, Observer
 from alertlog.rounds import Rounds
 from alertlog.unread import unread
 
+IN_ITS_TURN = ("told", "elsewhere", "muted", "repeat")
+"""Why an incident waits that has not to be told now."""
 LOOK_AGAIN = 0.25
 """Seconds between two looks at what a running process does."""
 
@@ -38,12 +41,14 @@ class _Left:
         letters: how many could not be sent.
         incidents: how many it is time to tell of, and no letter does.
         unread: alerts in journals that no courier has read.
+        alerts: how many alerts all these are.
         later: alerts that are told in their turn: repeats before their interval is over, and what is muted.
     """
 
     letters: int
     incidents: int
     unread: int
+    alerts: int
     later: int
 
     @property
@@ -53,7 +58,7 @@ class _Left:
         return ", ".join(number(count, noun) for count, noun in amounts if count)
 
 
-def flush(desk: Desk, timeout: float) -> list[Flushed]:
+def flush(desk: Desk, timeout: float, observer: Observer) -> list[Flushed]:
     """Send what waits, whatever its time; repeats too, if no process is there to tell them later.
 
     Where a running process owns the outbox, wait for that to send.
@@ -66,27 +71,28 @@ def flush(desk: Desk, timeout: float) -> list[Flushed]:
     """
     desk.hurry()
     until = monotonic() + timeout
-    return [_Flush(desk, owner, until).run(leaving=True) for owner in desk.own()]
+    return [Flush(desk, owner, until, observer).run(leaving=True) for owner in desk.own()]
 
 
-def flush_due(desk: Desk, timeout: float) -> list[Flushed]:
+def flush_due(desk: Desk, timeout: float, observer: Observer) -> list[Flushed]:
     """Send what is due, as `flush` does."""
     until = monotonic() + timeout
-    return [_Flush(desk, owner, until).run(leaving=False) for owner in desk.own()]
+    return [Flush(desk, owner, until, observer).run(leaving=False) for owner in desk.own()]
 
 
-class _Flush:
+class Flush:
     """The rounds for one owner, until a time by the monotonic clock."""
 
-    def __init__(self, desk: Desk, owner: Owner, until: float) -> None:
+    def __init__(self, desk: Desk, owner: Owner, until: float, observer: Observer) -> None:
         works = desk.works(owner)
         self._desk = desk
         self._owner = owner
         self._until = until
         self._clock = works.clock
-        self._post = desk.post(owner)
+        self._observer = observer
+        self._heard = Heard(observer.events(works))
         intake = Intake(desk.place, owner, works.clock, _unwritable)
-        self._rounds = Rounds(desk.place, owner, self._post, intake, works.reporter, works.clock, environ=os.environ)
+        self._rounds = Rounds(desk.place, owner, desk.post(owner), intake, self._heard, works.clock, environ=os.environ)
 
     def run(self, *, leaving: bool) -> Flushed:
         """Work, where `leaving` as the last process on the outbox does when it goes: it tells repeats, too."""
@@ -100,6 +106,7 @@ class _Flush:
     def _work(self, outbox: Outbox, *, leaving: bool) -> None:
         before: set[tuple[str, int]] = set()
         while True:
+            self._observer.waits(self._left(outbox).alerts)
             self._rounds.once(leaving=leaving)
             due = self._due(outbox)
             if not due or (self._rounds.owns and due == before) or monotonic() >= self._until:
@@ -119,18 +126,15 @@ class _Flush:
         return unread(self._desk.place, self._owner, outbox.journals.read_to()).alerts
 
     def _left(self, outbox: Outbox) -> _Left:
-        now = self._clock.wall()
-        mutes = outbox.mutes.in_force(now)
-        due = {incident.id for incident in outbox.incidents.due(now)}
-        incidents = later = 0
+        stands = standing(self._desk, self._owner, outbox)
+        waiting: list[Incident] = []
+        later: list[Incident] = []
         for incident in outbox.incidents.unspoken():
-            muted = any(mute.covers(incident) for mute in mutes)
-            if not muted and (incident.resolved or (incident.untold and (incident.mails == 0 or incident.id in due))):
-                incidents += 1
-            else:
-                later += incident.untold
-        letters = sum(not letter.aside for letter in outbox.letters.all())
-        return _Left(letters, incidents, self._unread(outbox), later)
+            (later if stands.of_incident(incident).why in IN_ITS_TURN else waiting).append(incident)
+        letters = [letter for letter in outbox.letters.all() if not letter.aside]
+        unread = self._unread(outbox)
+        told = sum(0 if letter.told else letter.draft.count for letter in letters) + _untold(waiting)
+        return _Left(len(letters), len(waiting), unread, told + unread, _untold(later))
 
     def _result(self, outbox: Outbox) -> Flushed:
         left = self._left(outbox)
@@ -142,17 +146,31 @@ class _Flush:
 
     def _trouble(self, outbox: Outbox) -> tuple[Category, str]:
         """Return what is in the way."""
-        try:
-            self._post.read_settings()
-        except ConfigError as error:
-            return error.category, str(error)
-        gate = outbox.gate()
+        stands = standing(self._desk, self._owner, outbox)
+        gate, way = stands.gate, stands.way()
+        if stands.problem:
+            return "refused", stands.problem
         if gate.failures:
-            return "refused" if gate.category == "refused" else "temporary", gate.error
-        failed = next((letter.error for letter in outbox.letters.all() if letter.error), "")
-        if failed or self._rounds.owns:
-            return "temporary", failed or "see the events above"
-        return "temporary", "another process is to send it, and has not yet"
+            again = f"{gate.error}; tried again {moment(gate.due)}" if gate.due else gate.error
+            return "refused" if gate.category == "refused" else "temporary", again
+        waiting = [letter for letter in outbox.letters.all() if letter.due > stands.now and not letter.aside]
+        if waiting:
+            return "temporary", f"{waiting[0].error}; tried again {moment(waiting[0].due)}"
+        if way.why == "ration" and way.until:
+            return "temporary", f"{way.text}; the next one may go {moment(way.until)}"
+        return "temporary", self._hindrance()
+
+    def _hindrance(self) -> str:
+        """Return why nothing has gone though nothing has failed."""
+        if not self._rounds.owns:
+            return "another process is to send it, and has not yet"
+        if monotonic() >= self._until:
+            return "the time is over; run it again, or with a longer --timeout"
+        return "see above" if self._heard.anything else "another process keeps the outbox busy"
+
+
+def _untold(incidents: list[Incident]) -> int:
+    return sum(incident.untold for incident in incidents)
 
 
 def _unwritable(_alert: Alert, _error: JournalError) -> None:

@@ -204,6 +204,11 @@ class Incidents:
         for incident in incidents:
             self._database.run("UPDATE incident SET due = ? WHERE id = ?", (until, incident.id))
 
+    def urge(self, incidents: Iterable[Incident]) -> None:
+        """Tell of these at once, before their interval is over."""
+        for incident in incidents:
+            self._database.run("UPDATE incident SET due = 0, urgent = mails > 0 WHERE id = ?", (incident.id,))
+
     def remove(self, incidents: Iterable[Incident]) -> None:
         for incident in incidents:
             self._drop(incident, "letter IS NULL")

@@ -1,30 +1,33 @@
-"""What `alertlog outbox list` shows: letters, incidents, mutes, what waits in journals; and one letter as a mail."""
+"""What `alertlog outbox list` shows: letters, incidents, mutes, journals; and what each thing waits for."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alertlog.errors import ConfigError
 from alertlog.headers import squeezed
 from alertlog.mutes import Mute
 from alertlog.outbox import Outbox, Waiting
-from alertlog.ownership import Owner
-from alertlog.place import variable
+from alertlog.ownership import Owner, is_owned
+from alertlog.reasons import Standing, Wait, Why
 from alertlog.unread import unread
 from alertlog.words import local_time
 
 if TYPE_CHECKING:
     from alertlog.alert import Incident
     from alertlog.desk import Desk
-    from alertlog.works import Works
 
 LONGEST = 200
 """Characters of one part of a line: a record or a server may have written it."""
+SHOWN = 3
+"""Fingerprints of a digest that a line shows."""
 
-T = TypeVar("T")
+_ENDS = {"told": "closes {} if it stays quiet", "elsewhere": "closes {} if it stays quiet", "muted": "until {}"}
+"""What happens at the end of a wait, where nothing is sent then."""
+_TOLD = {"told": "all told", "elsewhere": "told here, or another host's to tell"}
+"""What is to be said of an incident's alerts where there is none to tell."""
 
 
 class Listed(Protocol):
@@ -42,10 +45,14 @@ class Entry:
     """A letter that is not sent, or an open incident that no letter speaks of.
 
     Attributes:
-        id: the letter's number, for `show` and `purge`; None for an incident.
+        id: the letter's number, for `show`, `retry` and `purge`; None for an incident.
         state: `waiting`, `aside` or `open`.
         count: alerts that nobody was told of yet.
+        total: alerts so far of the incidents that it is about.
         due: when it is tried next, Unix time in seconds; None for what is set aside, and for an incident.
+        fingerprints: of these incidents.
+        why: what it waits for, in a word; `reason`: in words.
+        until: when that ends by itself, Unix time in seconds; None if it does not.
     """
 
     service: str
@@ -54,19 +61,37 @@ class Entry:
     state: str
     kind: str
     count: int
+    total: int
     attempts: int
     due: float | None
     summary: str
     error: str
+    fingerprints: tuple[str, ...]
+    why: Why
+    reason: str
+    until: float | None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def line(self) -> str:
-        due = "" if self.due is None else f"due {moment(self.due)}"
         tried = f"{number(self.attempts, 'attempt')}: {self.error}" if self.error else ""
         owner = (self.service, self.handler)
-        return _line(self.id, self.state, *owner, number(self.count, "alert"), self.kind, self.summary, due, tried)
+        return _line(
+            self.id, self.state, *owner, self._alerts(), self.kind, self.summary, self._waits(), tried, self._which()
+        )
+
+    def _alerts(self) -> str:
+        told = "" if self.count or self.id is not None else f", {_TOLD.get(self.why, 'its end to be told')}"
+        return f"{number(self.count or self.total, 'alert')}{told}"
+
+    def _waits(self) -> str:
+        ends = "" if self.until is None else _ENDS.get(self.why, "due {}").format(moment(self.until))
+        return ": ".join(filter(None, (ends, self.reason)))
+
+    def _which(self) -> str:
+        more = len(self.fingerprints) - SHOWN
+        return " ".join([*self.fingerprints[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,101 +146,73 @@ def entries(desk: Desk) -> Iterator[Listed]:
         read_to: dict[str, int] = {}
         if owner in registered:
             with desk.part(owner) as outbox:
-                yield from _part(outbox, owner, desk.works(owner).clock.wall())
+                yield from _part(outbox, owner, standing(desk, owner, outbox))
                 read_to = outbox.journals.read_to()
         left = unread(desk.place, owner, read_to)
         if left.alerts:
             yield InJournal(owner.service, owner.handler, left.alerts)
 
 
-def _part(outbox: Outbox, owner: Owner, now: float) -> Iterator[Listed]:
+def standing(desk: Desk, owner: Owner, outbox: Outbox) -> Standing:
+    """Return how things stand with an owner.
+
+    Raises:
+        OutboxError: it can't be read.
+    """
+    post, now = desk.post(owner), desk.works(owner).clock.wall()
+    problem = ""
+    try:
+        post.read_settings()
+    except ConfigError as error:
+        problem = str(error)
+    mutes = outbox.mutes.in_force(now)
+    return Standing(now, post.pace, outbox.gate(), mutes, is_owned(desk.place, owner), problem)
+
+
+def _part(outbox: Outbox, owner: Owner, stands: Standing) -> Iterator[Listed]:
     spoken_of = outbox.incidents.spoken_of()
     for letter in outbox.letters.all():
-        yield _letter(owner, letter, spoken_of.get(letter.id))
+        yield _letter(owner, letter, spoken_of.get(letter.id), stands.of_letter(letter))
     for incident in outbox.incidents.unspoken():
-        yield _incident(owner, incident)
-    for mute in outbox.mutes.all():
-        if mute.until > now:
-            yield _muted(owner, mute)
+        yield _incident(owner, incident, stands.of_incident(incident))
+    for mute in stands.mutes:
+        yield _muted(owner, mute)
 
 
-def _letter(owner: Owner, waiting: Waiting, untold: int | None) -> Entry:
+def _letter(owner: Owner, waiting: Waiting, untold: int | None, wait: Wait) -> Entry:
     """Describe a letter; `untold` counts what has come since of the incidents that it speaks of, too."""
-    first = waiting.draft.incidents[0].alert
+    incidents = waiting.draft.incidents
+    first = incidents[0].alert
     told = 0 if waiting.told else waiting.draft.count
     return Entry(
         owner.service,
         owner.handler,
         waiting.id,
         "aside" if waiting.aside else "waiting",
-        waiting.draft.reason if len(waiting.draft.incidents) > 1 else first.kind,
+        waiting.draft.reason if len(incidents) > 1 else first.kind,
         told if untold is None else untold,
+        waiting.draft.total,
         waiting.attempts,
         None if waiting.aside else waiting.due,
         first.summary,
         waiting.error,
+        tuple(incident.fingerprint for incident in incidents),
+        wait.why,
+        f"{wait.text}; `outbox retry {waiting.id}` tries it again" if waiting.aside else wait.text,
+        wait.until,
     )
 
 
-def _incident(owner: Owner, incident: Incident) -> Entry:
-    alert = incident.alert
-    names = (owner.service, owner.handler)
-    return Entry(*names, None, "open", incident.kind, incident.untold, 0, None, alert.summary, "")
+def _incident(owner: Owner, incident: Incident, wait: Wait) -> Entry:
+    summary, total, fingerprints = incident.alert.summary, incident.total, (incident.fingerprint,)
+    return Entry(
+        owner.service, owner.handler, None, "open", incident.kind, incident.untold, total, 0, None, summary, "",
+        fingerprints, wait.why, wait.text, wait.until,
+    )  # fmt: skip
 
 
 def _muted(owner: Owner, mute: Mute) -> Muted:
     return Muted(owner.service, owner.handler, mute.target, mute.since, mute.until, mute.reason)
-
-
-# One letter
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A letter as the mail that would be sent today, and what is not known of that: "" if all is."""
-
-    content: str
-    unknown: str
-
-
-def content(desk: Desk, letter: int) -> Shown | None:
-    """Return a letter as a mail, None if there is none of that number. Who writes to whom may be unknown yet.
-
-    Raises:
-        OutboxError: the outbox can't be read.
-    """
-    for owner in desk.registered():
-        with desk.part(owner) as outbox:
-            for waiting in outbox.letters.all():
-                if waiting.id == letter:
-                    return _shown(desk, owner, waiting)
-    return None
-
-
-def _shown(desk: Desk, owner: Owner, waiting: Waiting) -> Shown:
-    from alertlog.letter import compose
-    from alertlog.mailbox import Mailbox, mailbox, mailboxes
-
-    works, post = desk.works(owner), desk.post(owner)
-    nobody = Mailbox("unknown@example.invalid")  # RFC 2606 section 2: no one's
-    try:
-        settings = post.read_settings()
-        sender, recipients, unknown = settings.sender, settings.recipients, ""
-    except ConfigError as error:
-        arguments = works.arguments
-        sender = _read(works, "FROM", arguments.sender, mailbox) or nobody
-        recipients = _read(works, "TO", ", ".join(arguments.recipients), mailboxes) or (nobody,)
-        unknown = str(error) if nobody in (sender, *recipients) else ""
-    mail = compose(waiting.draft, post.wording(), sender, recipients)
-    return Shown(mail.content.decode("ascii").replace("\r\n", "\n"), unknown)
-
-
-def _read(works: Works, suffix: str, argument: str, parse: Callable[[str], T]) -> T | None:
-    """Read one setting by itself; None if there is none, or it is wrong."""
-    try:
-        return parse(variable(f"{works.arguments.env_prefix}{suffix}", os.environ) or argument)
-    except ValueError:  # ConfigError is one
-        return None
 
 
 # Lines

@@ -103,6 +103,20 @@ _LOCK_FILES = _LockFiles()
 os.register_at_fork(after_in_child=_LOCK_FILES.forget)
 
 
+def is_owned(outbox: Path, owner: Owner) -> bool:
+    """Return whether somebody sends for this owner now.
+
+    Raises:
+        OutboxError: the lock file can't be opened.
+    """
+    lock = OwnerLock(outbox, owner.byte)
+    if not lock.there:  # to ask must not make one
+        return False
+    free = lock.acquire()
+    lock.release()
+    return not free
+
+
 class OwnerLock:
     """One owner's claim on an outbox.
 
@@ -114,6 +128,11 @@ class OwnerLock:
         self._path = outbox.with_name(f"{outbox.name}.lock")
         self._byte = byte
         self.held = False
+
+    @property
+    def there(self) -> bool:
+        """Whether anybody has ever asked for a lock on this outbox."""
+        return self._path.exists()
 
     def acquire(self) -> bool:
         """Return whether this object now holds the lock; never waits.

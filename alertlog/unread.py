@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,34 +39,53 @@ def unread(outbox: Path, owner: Owner, read_to: Mapping[str, int]) -> Unread:
     return Unread(alerts, ends)
 
 
+def tallies(outbox: Path, owner: Owner, read_to: Mapping[str, int]) -> Iterator[Tally]:
+    """Yield what the owner's journals hold beyond these offsets.
+
+    Raises:
+        OutboxError: one can't be read.
+    """
+    for path in journal_paths(outbox, owner.key):
+        yield from (tally for tally, _end in _beyond(path, read_to.get(path.name, 0)) if tally)
+
+
 def beyond(path: Path, offset: int) -> tuple[int, int]:
     """Return how many alerts one journal holds beyond an offset, and where it ends.
 
     Raises:
         OutboxError: it can't be read.
     """
+    alerts = 0
+    for tally, end in _beyond(path, offset):
+        alerts += tally.count if tally else 0
+        offset = end
+    return alerts, offset
+
+
+def _beyond(path: Path, offset: int) -> Iterator[tuple[Tally | None, int]]:
     here = Journal.of_this_process(path)  # whose lock a second descriptor would take away
     if here is not None:
-        return _count(here, offset)
+        yield from _frames(here, offset)
+        return
     try:
         with closing(OtherJournal(path)) as journal:
-            return _count(journal, offset)
+            yield from _frames(journal, offset)
     except FileNotFoundError:  # a courier has just read it
-        return 0, offset
+        return
     except OSError as error:
         raise OutboxError(f"{path}: {error.strerror}") from error
 
 
-def _count(journal: Journal | OtherJournal, offset: int) -> tuple[int, int]:
-    alerts, end = 0, journal.end  # what comes while this reads may come as fast
+def _frames(journal: Journal | OtherJournal, offset: int) -> Iterator[tuple[Tally | None, int]]:
+    """Yield what there is, with the offset where it ends; None for what can't be read, which a courier tells of."""
+    end = journal.end  # what comes while this reads may come as fast
     while offset < end and (frames := journal.read(offset)):
-        alerts += sum(_alerts(payload) for payload, _end in frames)
+        yield from ((_tally(payload), ends) for payload, ends in frames)
         offset = frames[-1][1]
-    return alerts, offset
 
 
-def _alerts(payload: bytes) -> int:
+def _tally(payload: bytes) -> Tally | None:
     try:
-        return Tally.from_json(payload).count
-    except (ValueError, TypeError, KeyError, RecursionError):  # a courier shows it in an event
-        return 0
+        return Tally.from_json(payload)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

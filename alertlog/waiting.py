@@ -87,6 +87,10 @@ class Letters:
             (due, error, letter.id),
         )
 
+    def again(self, letter: Waiting) -> None:
+        """Try it at once, also one that was set aside."""
+        self._database.run("UPDATE letter SET aside = 0, due = 0 WHERE id = ?", (letter.id,))
+
     def offer(self, letter: Waiting, offered: bool) -> None:
         self._database.run("UPDATE letter SET offered = ? WHERE id = ?", (offered, letter.id))
 

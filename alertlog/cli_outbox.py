@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alertlog import completing
 from alertlog.console import (
     EXIT_CODES,
     FAILED,
@@ -35,7 +36,12 @@ NOT_SENT = "the server does not let alertlog in, or the configuration or the out
 def _sending_options(command: Command) -> Command:
     """Add those of the commands that send."""
     timeout = click.option(
-        "--timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to go on for."
+        "--timeout",
+        type=click.FloatRange(0),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to go on for.",
     )
     progress = click.option(
         "--progress/--no-progress",
@@ -87,7 +93,7 @@ def list_(config: str | None, as_json: bool) -> None:
     exits={0: "done", 1: "no letter has that number, or the outbox is damaged", 75: UNUSABLE, 78: REPAIR},
     examples=("alertlog outbox show 12", "alertlog outbox show 12 --eml > letter.eml"),
 )
-@click.argument("letter", metavar="ID", type=int)
+@click.argument("letter", metavar="ID", type=int, shell_complete=completing.letters)
 @click.option("--eml", is_flag=True, help="The whole mail, as it goes to the server: for a mail program.")
 @config_option
 def show(letter: int, eml: bool, config: str | None) -> None:
@@ -151,7 +157,7 @@ def flush(config: str | None, timeout: float, progress: bool | None, due: bool) 
         "alertlog outbox retry --all --timeout 300",
     ),
 )
-@click.argument("targets", metavar="[ID|FINGERPRINT]...", nargs=-1)
+@click.argument("targets", metavar="[ID|FINGERPRINT]...", nargs=-1, shell_complete=completing.retries)
 @click.option("--all", "everything", is_flag=True, help="All letters, and all incidents with something to tell.")
 @config_option
 @_sending_options
@@ -189,7 +195,7 @@ def retry(
     },
     examples=("alertlog outbox purge 12 13", "alertlog outbox purge --aside"),
 )
-@click.argument("letters", metavar="[ID]...", type=int, nargs=-1)
+@click.argument("letters", metavar="[ID]...", type=int, nargs=-1, shell_complete=completing.letters)
 @click.option("--aside", is_flag=True, help="All letters that were set aside.")
 @click.option("--all", "everything", is_flag=True, help="All letters, also those that wait, and all incidents.")
 @config_option

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from alertlog import deployment
+from alertlog import completing, deployment
 from alertlog.errors import ConfigError, OutboxError
 from alertlog.handler import AlertHandler
 
@@ -37,6 +37,7 @@ def config_option(command: Command) -> Command:
     return click.option(
         "--config",
         metavar="FILE|MODULE:ATTRIBUTE",
+        shell_complete=completing.files,
         help="The deployment's logging configuration: a YAML or JSON file, or a dict in a module."
         " By default logging.yaml in the current folder, else the environment alone.",
     )(command)
@@ -49,7 +50,10 @@ def json_option(command: Command) -> Command:
 def handlers(config: str | None) -> list[AlertHandler]:
     """Return the deployment's AlertHandlers; where there are none, end the command."""
     with exiting():
-        return deployment.handlers(config, Path())
+        found = deployment.handlers(config, Path())
+    if _is_unconfigured(config):
+        note(f"no {deployment.DEFAULT} in the current folder: this goes by the environment alone; see --config")
+    return found
 
 
 def desks(config: str | None) -> list[Desk]:
@@ -57,7 +61,15 @@ def desks(config: str | None) -> list[Desk]:
     from alertlog import desk
 
     with exiting():
-        return desk.desks(handlers(config))
+        found = desk.desks(handlers(config))
+    if _is_unconfigured(config):
+        note(f"its outbox is {', '.join(str(one.place) for one in found)}")
+    return found
+
+
+def _is_unconfigured(config: str | None) -> bool:
+    """Whether somebody may be in the wrong folder, and act on the wrong outbox."""
+    return config is None and not deployment.has_default(Path())
 
 
 @contextmanager
@@ -71,7 +83,12 @@ def exiting() -> Iterator[None]:
         fail(str(error), FAILED if error.corrupt else EXIT_CODES[error.category])
 
 
+def note(message: str) -> None:
+    """Say something that is no data of the command's."""
+    click.echo(f"alertlog: {message}", err=True)
+
+
 def fail(message: str, code: int) -> NoReturn:
     """End the command with one line and this exit code."""
-    click.echo(f"alertlog: {message}", err=True)
+    note(message)
     sys.exit(code)

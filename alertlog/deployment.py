@@ -31,11 +31,16 @@ def handlers(config: str | None, folder: Path) -> list[AlertHandler]:
     Raises:
         ConfigError: there is no such configuration, it can't be read, or it has no AlertHandler.
     """
-    if config is None and not (folder / DEFAULT).exists():
+    if config is None and not has_default(folder):
         return [AlertHandler()]
     source = config or DEFAULT
     with _modules_of(folder), redirect_stdout(sys.stderr):  # what they print is no data of the command's
         return _Builder(_read(source, folder), source).handlers()
+
+
+def has_default(folder: Path) -> bool:
+    """Return whether there is a configuration of the name that is looked for where none is given."""
+    return (folder / DEFAULT).exists()
 
 
 @contextmanager

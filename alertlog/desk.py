@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from alertlog import journal
@@ -13,7 +15,7 @@ from alertlog.database import Database
 from alertlog.errors import ConfigError, OutboxError
 from alertlog.handler import AlertHandler
 from alertlog.outbox import Outbox
-from alertlog.ownership import Owner
+from alertlog.ownership import Owner, is_owned
 from alertlog.place import handler_name, outbox_path, variable
 from alertlog.works import Works
 
@@ -28,6 +30,14 @@ class Muting:
 
     until: float
     owners: tuple[Owner, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unmuting:
+    """A mute that was ended for one owner: how many alerts it held back, and whether a process runs to tell them."""
+
+    held: int
+    running: bool
 
 
 def desks(handlers: Iterable[AlertHandler]) -> list[Desk]:
@@ -152,17 +162,33 @@ class Desk:
                 outbox.mutes.add(target, now, now + seconds, reason)
         return Muting(now + seconds, tuple(owners))
 
-    def unmute(self, target: str) -> bool:
-        """End a mute now; what it held back is due. Return whether there was one."""
+    def unmute(self, target: str) -> list[Unmuting]:
+        """End a mute now, for all who have one; what it held back is due."""
         now = self._works[0].clock.wall()
         ended = [self._unmute(owner, target, now) for owner in self.registered() if self._serving(owner)]
-        return any(ended)
+        return [one for one in ended if one is not None]
 
-    def _unmute(self, owner: Owner, target: str, now: float) -> bool:
+    def _unmute(self, owner: Owner, target: str, now: float) -> Unmuting | None:
         with self.part(owner) as outbox:
-            held = any(mute.target == target for mute in outbox.mutes.in_force(now))
+            mutes = [mute for mute in outbox.mutes.in_force(now) if mute.target == target]
+            held = sum(one.untold for one in outbox.incidents.unspoken() if any(mute.covers(one) for mute in mutes))
             outbox.mutes.remove(target, now)
-        return held
+        return Unmuting(held, is_owned(self.place, owner)) if mutes else None
+
+    def trouble(self) -> str:
+        """Return why an alert could not be kept here now, "" if nothing is known to be in the way. Changes nothing."""
+        folder = next(folder for folder in self.place.parents if os.path.exists(folder))
+        try:
+            with TemporaryFile(dir=folder):  # it has no name there, or none for long
+                pass
+            if _is_there(self.place):
+                with closing(Database(self.place)) as database, database.transaction():
+                    return ""
+        except OutboxError as error:
+            return "" if error.busy else str(error)
+        except OSError as error:
+            return f"{folder}: {error.strerror}"
+        return ""
 
 
 def _service(works: Works) -> str:

@@ -44,7 +44,8 @@ CATALOGUE = {
     "Mail could not be sent for a while; this mail tells what has gathered.": (
         "L'envoi a échoué pendant un moment ; ce courriel dit ce qui s'est accumulé."
     ),
-    "Muted from {span}: {reason}": "En sourdine du {span} : {reason}",
+    "Muted from {begin} to {end}: {reason}": "En sourdine du {begin} à {end} : {reason}",
+    "Muted from {begin} until {end}: {reason}": "En sourdine du {begin} au {end} : {reason}",
     "no reason given": "sans raison indiquée",
     "Message": "Message",
     "Details": "Détails",

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from types import MappingProxyType
 
-from alertlog.alert import Alert, Draft
+from alertlog.alert import Alert, Draft, Incident
 from alertlog.evidence import headline
 from alertlog.headers import (
     addresses,
@@ -60,6 +60,7 @@ class Wording:
         subjects: templates by kind, each used as it is but for its placeholders.
         language: of the labels; subjects are never translated.
         handler: the name of the handler that sends, or "".
+        drill: True where all that is told is an operator's test, and marked as one.
     """
 
     service: str
@@ -67,11 +68,14 @@ class Wording:
     subjects: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     language: Language = "en"
     handler: str = ""
+    drill: bool = False
 
 
 def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox]) -> Letter:
     """Return the letter that tells what the draft holds; bounded work and size for any text in it."""
     words = words_in(wording.language)
+    if wording.drill:
+        draft = replace(draft, incidents=tuple(map(_as_test, draft.incidents)))
     view = view_of(draft, wording.service, wording.handler, words)
     identifier = message_id(draft.message_id)
     subject = _subject(draft, wording, words)
@@ -127,9 +131,9 @@ def _values(alert: Alert, service: str) -> dict[str, str]:
 
 def _subject(draft: Draft, wording: Wording, words: Words) -> str:
     if draft.reason == "digest":
-        return _digest_subject(draft, wording, words)
-    # The first alert's, in all mails of an incident: mail programs split a thread where the subject changes.
-    subject = subject_of(draft.incidents[0].alert, wording)
+        subject = _digest_subject(draft, wording, words)
+    else:  # the first alert's, in all mails of an incident: mail programs split a thread where the subject changes
+        subject = subject_of(draft.incidents[0].alert, wording)
     return cut_at_word(f"[test] {subject}", SUBJECT_LIMIT) if is_test(draft) else subject
 
 
@@ -139,6 +143,10 @@ def _digest_subject(draft: Draft, wording: Wording, words: Words) -> str:
     listed = ", ".join(dict.fromkeys(squeezed(name, 40) for name in names))
     subject = f"[{squeezed(wording.service, 40)}] {counted(draft, words)}: {listed}"
     return cut_at_word(subject, SUBJECT_LIMIT)
+
+
+def _as_test(incident: Incident) -> Incident:
+    return replace(incident, alert=incident.alert._replace(test=True))
 
 
 def _headers(

@@ -32,6 +32,7 @@ _WORDS = re.compile(rf'(?P<quoted>{_QUOTED})|(?P<plain>[^"]++)')
 _SPECIAL = re.compile(r"[()<>\[\]:;@\\,]")
 # Underscores are no part of a host name, but of many a Compose service's.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_SEMICOLON = "has semicolons, where addresses have to be separated by commas"
 # IDNA 2003, which the standard library has, takes straße.de for strasse.de, which may be somebody else's.
 _DEVIATIONS = frozenset("ßẞς\u200c\u200d")
 
@@ -75,7 +76,7 @@ def mailboxes(text: str) -> tuple[Mailbox, ...]:
         try:
             read = _mailbox(piece)
         except ValueError as error:
-            problems.append(f"{_shown(piece)} {error}")
+            problems.append(f"{_shown(piece)} {_SEMICOLON if _is_list(piece) else error}")
         else:
             found.setdefault(read.address, read)
     if problems:
@@ -112,6 +113,11 @@ def _pieces(text: str) -> Iterator[str]:
             yield text[start:position]
             start = position + 1
     yield text[start:]
+
+
+def _is_list(piece: str) -> bool:
+    """Whether somebody has written several addresses as Outlook separates them."""
+    return ";" in piece and piece.count("@") > 1
 
 
 def _mailbox(piece: str) -> Mailbox:

@@ -21,6 +21,8 @@ _BADGES: Mapping[Reason, str] = {
     "test": "Test",
 }
 _FOLDED = "There were too many different alerts to keep: this one stands for several, counted together."
+_MUTED = "Muted from {begin} to {end}: {reason}"
+_MUTED_FOR_DAYS = "Muted from {begin} until {end}: {reason}"
 _TEST = "This is a test: nothing has happened. An operator sent it to see whether alerts arrive."
 
 
@@ -86,7 +88,7 @@ class _Teller:
             words=self.words,
             tone=tone_of(worst),
             badge=self.words.say("Digest"),
-            notices=(),
+            notices=(self.words.say(_TEST),) if is_test(draft) else (),
             title=counted(draft, self.words),
             leads=(self.service, self.words.span(first, last)),
             sections=tuple(self._entry(incident) for incident in draft.incidents),
@@ -148,9 +150,10 @@ class _Teller:
         if incident.folded:
             yield self.words.say(_FOLDED)
         if incident.mute_until:
-            span = self.words.span(incident.mute_since, incident.mute_until)
+            begin, end = self.words.moments(incident.mute_since, incident.mute_until)
             reason = squeezed(incident.mute_reason, TITLE_LIMIT) or self.words.say("no reason given")
-            yield self.words.say("Muted from {span}: {reason}", span=span, reason=reason)
+            text = _MUTED_FOR_DAYS if end == self.words.moment(incident.mute_until) else _MUTED
+            yield self.words.say(text, begin=begin, end=end, reason=reason)
 
     def _counts(self, incident: Incident) -> tuple[str, ...]:
         words = self.words

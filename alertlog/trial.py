@@ -1,22 +1,29 @@
-"""One simulated alert, sent now through a handler's own wording and the environment's settings, with the outcome.
+"""Simulated alerts, sent now through a handler's own wording and the environment's settings, with the outcome.
 
-It takes the whole way of a real alert except the disk: its outbox is in memory, so that it neither waits behind what
-waits nor needs the process that owns the outbox to be asleep.
+They take the whole way of real ones except the disk: their outbox is in memory, so that they neither wait behind what
+waits nor need the process that owns the outbox to be asleep.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass
-from typing import Any
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from alertlog.alert import Alert
 from alertlog.desk import desks
 from alertlog.errors import Category, ConfigError, OutboxError
 from alertlog.handler import AlertHandler
 from alertlog.intake import Intake
+from alertlog.policy import Pace
 from alertlog.rounds import Rounds
+
+if TYPE_CHECKING:
+    from alertlog.planning import Post
+    from alertlog.works import Works
 
 SAMPLES: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
     "quota": (
@@ -34,22 +41,42 @@ SAMPLES: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Drill:
+    """What is simulated.
+
+    Attributes:
+        number: how many different alerts come at once.
+        fails: whether each comes with an exception.
+        ends: whether the program says afterwards that the trouble is over.
+    """
+
+    kind: str
+    number: int = 1
+    fails: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of the test.
 
     Attributes:
-        category: None if the mail was accepted by everybody.
-        message: in one line, what the server answered, or what is in the way.
-        fields: the event's, for machines.
+        category: None if each mail was accepted for everybody.
+        lines: for each mail, what the server answered; or else what is in the way.
+        fields: the last event's, for machines.
     """
 
     category: Category | None
-    message: str
+    lines: tuple[str, ...]
     fields: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        return "; ".join(self.lines)
 
 
 class Listener:
-    """Stands in for the reporter: the outcome is told by the command, in one line."""
+    """Stands in for the reporter: the outcome is told by the command, in one line for each mail."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str, dict[str, Any]]] = []
@@ -63,31 +90,83 @@ class Listener:
         trouble = [(message, fields) for _event, message, fields in self.events if fields.get("category")]
         if trouble:
             message, fields = trouble[-1]
-            return Outcome(fields["category"], message, fields)
-        for event, message, fields in self.events:
-            if event == "smtp_send_succeeded":
-                recipients = ", ".join(fields["recipients"])
-                return Outcome(None, f"{message}; for {recipients}, in {fields['duration_ms']:.0f} ms", fields)
-        return Outcome("temporary", "nothing was sent", {})
+            return Outcome(fields["category"], (message,), fields)
+        sent = [(message, fields) for event, message, fields in self.events if event == "smtp_send_succeeded"]
+        if sent:
+            return Outcome(None, tuple(_sent(message, fields) for message, fields in sent), sent[-1][1])
+        return Outcome("temporary", ("nothing was sent",), {})
 
 
-def send_test(handler: AlertHandler, kind: str) -> Outcome:
-    """Send one test alert of that kind and wait for the outcome, for at most the handler's timeout."""
+def _sent(message: str, fields: dict[str, Any]) -> str:
+    return f"{message}; for {', '.join(fields['recipients'])}, in {fields['duration_ms']:.0f} ms"
+
+
+def send_test(handler: AlertHandler, drill: Drill) -> Outcome:
+    """Simulate it now and wait for the outcome, for at most the handler's timeout for each attempt.
+
+    A single alert has a mail that says that it is a test. Several, and an end, take the way of real ones, so that the
+    mails are those which real trouble brings, each marked as a test.
+    """
     works, listener = handler.works, Listener()
+    alerts = [_alert(handler, drill, number) for number in range(1, drill.number + 1)]
+    single = len(alerts) == 1 and not drill.ends
     intake = Intake(None, works.owner, works.clock, lambda _alert, _error: None)
-    intake.add(_test_alert(handler, kind))
-    Rounds(None, works.owner, works.post(), intake, listener, works.clock).once(leaving=False)
+    rounds = Rounds(None, works.owner, works.post() if single else _drilling(works), intake, listener, works.clock)
+    for alert in alerts:
+        intake.add(alert._replace(test=single))
+    rounds.once(leaving=False)
+    if drill.ends and listener.outcome.category is None:
+        for alert in alerts:
+            intake.add(alert._replace(resolved=True, created=works.clock.wall()))
+        rounds.once(leaving=False)
     if listener.outcome.category is None:
         _open_gates(handler)
     return listener.outcome
 
 
-def _test_alert(handler: AlertHandler, kind: str) -> Alert:
-    message, arguments, extras = SAMPLES.get(kind, ("A test of the alert %s", (kind,), {}))
+def outbox_trouble(handler: AlertHandler) -> str:
+    """Return why a real alert could not be kept in the handler's outbox, "" if nothing is known to be in the way."""
+    try:
+        return "; ".join(filter(None, (desk.trouble() for desk in desks([handler]))))
+    except ConfigError as error:
+        return str(error)
+
+
+def _drilling(works: Works) -> Post:
+    """Return how the handler writes, but for what is no mail of the hour's ration."""
+    post = works.post()
+    pace = replace(post.pace, mails_per_hour=max(post.pace.mails_per_hour, Pace().mails_per_hour))
+    return replace(post, pace=pace, wording=lambda: replace(post.wording(), drill=True))
+
+
+def _alert(handler: AlertHandler, drill: Drill, number: int) -> Alert:
+    message, arguments, extras = SAMPLES.get(drill.kind, ("A test of the alert %s", (drill.kind,), {}))
+    if drill.number > 1:
+        message, arguments = f"{message} (%d of %d)", (*arguments, number, drill.number)
     logger = logging.getLogger("alertlog.test")
-    extra = {**extras, "alert": kind}
-    record = logger.makeRecord(logger.name, logging.CRITICAL, __file__, 0, message, arguments, None, "send_test", extra)
-    return handler.alert_of(record)._replace(fingerprint=secrets.token_hex(8), test=True)
+    information = _failure() if drill.fails else None
+    extra = {**extras, "alert": drill.kind}
+    record = logger.makeRecord(
+        logger.name, logging.CRITICAL, __file__, 0, message, arguments, information, "send_test", extra
+    )
+    return handler.alert_of(record)._replace(fingerprint=secrets.token_hex(8))
+
+
+def _failure() -> Any:
+    """Return what `sys.exc_info()` says of an exception with a cause, as a pipeline's would be."""
+    information = None
+    try:
+        _price("SHOP.TO", {})
+    except LookupError:
+        information = sys.exc_info()
+    return information
+
+
+def _price(ticker: str, prices: Mapping[str, float]) -> float:
+    try:
+        return prices[ticker]
+    except KeyError as error:
+        raise LookupError(f"a simulated failure: no price for {ticker}") from error
 
 
 def _open_gates(handler: AlertHandler) -> None:
@@ -95,5 +174,5 @@ def _open_gates(handler: AlertHandler) -> None:
     try:
         for desk in desks([handler]):
             desk.hurry()
-    except (OutboxError, ConfigError):  # the mail has arrived: a courier, or another command, tells of this
+    except (OutboxError, ConfigError):  # the mail has arrived; `outbox_trouble` tells of this
         return

@@ -75,12 +75,14 @@ class Words:
 
     def span(self, first: float, last: float) -> str:
         """Return two moments, the day and the time zone only once where they are the same."""
+        return self.moment(first) if first == last else f" {_DASH} ".join(self.moments(first, last))
+
+    def moments(self, first: float, last: float) -> tuple[str, str]:
+        """Return two moments to be named together, likewise."""
         begin, end = local_time(first), local_time(last)
-        if begin == end:
-            return self.moment(first)
         if (begin.date(), begin.utcoffset()) != (end.date(), end.utcoffset()):
-            return f"{self.moment(first)} {_DASH} {self.moment(last)}"
-        return f"{self._day(begin)} {begin:%H:%M:%S} {_DASH} {end:%H:%M:%S} {end.tzname()}"
+            return self.moment(first), self.moment(last)
+        return f"{self._day(begin)} {begin:%H:%M:%S}", f"{end:%H:%M:%S} {end.tzname()}"
 
     def _day(self, when: datetime) -> str:
         day = self.first_day if when.day == 1 else str(when.day)

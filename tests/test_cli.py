@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -89,6 +90,8 @@ def test_a_test_that_one_recipient_does_not_get_fails_and_names_the_one(
     assert result.exit_code == 1
     assert "gone@example.org" in json.loads(result.stdout)["message"]
     assert len(server.mails) == 1
+    server.refusals = {"gone@example.org": "450 4.2.0 greylisted"}
+    assert run("test").exit_code == 75
 
 
 def test_a_test_without_settings_names_them_all_and_exits_78(place: Path, run: Run) -> None:
@@ -572,7 +575,9 @@ def test_what_is_muted_is_not_mailed_until_it_is_unmuted(server: MailServer, pla
     flushed = run("outbox", "flush")
     assert flushed.exit_code == 0
     assert "nothing waits any more but 1 alert to be told later: repeats, or muted" in flushed.stderr
-    assert run("unmute", "quota").stderr == "quota is not muted any more\n"
+    said = "no process runs that tells them: the next one does, or `alertlog outbox flush`"
+    unmuted = run("unmute", "quota")
+    assert unmuted.stderr == f"quota is not muted any more\n1 alert that it held back: {said}\n"
     assert run("outbox", "flush", "--due").exit_code == 0
     (mail,) = server.mails
     assert "planned work" in mail.text
@@ -678,10 +683,31 @@ def test_a_running_process_respects_a_mute_that_is_set_from_outside(server: Mail
         server.wait_for(2)
         assert command("outbox", "flush").returncode == 0
         assert [mail.message["X-Alertlog-Kind"] for mail in server.mails] == ["begin", "disk"]
-        assert command("unmute", "quota").returncode == 0
+        unmuted = command("unmute", "quota")
+        assert unmuted.returncode == 0
+        assert "1 alert that it held back: told by the process that runs\n" in unmuted.stderr
         (*_, last) = server.wait_for(3)
         assert last.message["X-Alertlog-Kind"] == "quota"
         assert "provider's work" in last.text
+
+
+# The folder
+
+
+@pytest.mark.parametrize("words", [["outbox", "list"], ["outbox", "flush"], ["test"], ["unmute", "quota"]])
+def test_a_command_in_the_wrong_folder_says_that_there_is_no_configuration_and_which_outbox_it_takes(
+    server: MailServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = Path(os.environ["XDG_STATE_HOME"]) / "alertlog" / "alerts.sqlite3"
+    said = "alertlog: no logging.yaml in the current folder: this goes by the environment alone; see --config\n"
+    result = run(*words)
+    assert said in result.stderr
+    assert (f"alertlog: its outbox is {place}\n" in result.stderr) == (words != ["test"])
+    (tmp_path / "logging.yaml").write_text(CONFIG % place)
+    assert "logging.yaml" not in run(*words).stderr
+    (tmp_path / "logging.yaml").rename(tmp_path / "other.yaml")
+    assert "logging.yaml" not in run(*words, "--config", "other.yaml").stderr
 
 
 # The rest

@@ -9,6 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from alertlog import AlertHandler
 from alertlog.cli import main
 from alertlog.console import EXIT_CODES
 from alertlog.events import EVENTS, FIELDS
+from alertlog.reasons import Why
 from alertlog.variables import PORTS, SETTINGS
 from tests.pages import ROOT, Page, code, pages
 
@@ -152,6 +154,20 @@ def test_the_exit_codes_are_those_that_the_commands_give(language: dict[str, Pag
 def test_the_commands_are_those_that_there_are(language: dict[str, Page]) -> None:
     documented = {re.sub(" [A-Z]+$", "", code(row[0])[0]) for row in language["operations.md"].table("commands")}
     assert documented == set(_paths(main, "alertlog"))
+
+
+@LANGUAGES
+def test_the_words_for_what_waits_are_those_that_are_listed(language: dict[str, Page]) -> None:
+    documented = [code(row[0])[0] for row in language["operations.md"].table("outbox-waits")]
+    assert sorted(documented) == sorted(get_args(Why))
+
+
+@LANGUAGES
+def test_the_options_of_a_test_are_those_that_there_are(language: dict[str, Page]) -> None:
+    _none, *documented = (code(row[0]) for row in language["operations.md"].table("command-test"))
+    names = [option.split()[0] for (option,) in documented]
+    there = [name for option in main.commands["test"].params for name in option.opts if name.startswith("--")]
+    assert sorted([*names, "--config", "--json"]) == sorted(there)
 
 
 def _paths(group: Group, prefix: str) -> Iterator[str]:

@@ -540,8 +540,11 @@ def test_what_was_muted_says_how_long_and_why(wording: Wording, said: str) -> No
     muted = incident(mute_since=MOMENT - 3_600, mute_until=MOMENT, mute_reason="planned\r\nwork")
     for made in (draft("opening", muted), draft("digest", muted, incident())):
         text = text_of(read(letter(made, wording))).replace("\n", " ")
-        assert said in text
+        assert re.search(rf"{said}25 nov\w+ 2026 02:12:07 (to|à) 03:12:07 CET", text, re.IGNORECASE)
         assert "planned work" in text
+    days = draft("opening", replace(muted, mute_since=MOMENT - 86_400))
+    text = text_of(read(letter(days, wording))).replace("\n", " ")
+    assert re.search(rf"{said}24 nov\w+ 2026 03:12:07 CET (until|au) 25 nov\w+ 2026 03:12:07 CET", text, re.IGNORECASE)
     silent = draft("opening", replace(muted, mute_reason=""))
     assert ("no reason given" if wording is ENGLISH else "sans raison indiquée") in text_of(
         read(letter(silent, wording))

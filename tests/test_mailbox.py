@@ -67,6 +67,8 @@ def test_an_address_is_taken_once_whatever_the_case_of_its_domain() -> None:
         (f"{'é' * 33}@x.org", "before its @"),
         ("Team: a@x.org;", "before its @"),
         ("Team: Jane <a@x.org>;", "of the form"),
+        ("a@x.org; b@x.org", "has semicolons, where addresses have to be separated by commas"),
+        ("Jane <a@x.org>; Joe <b@x.org>", "has semicolons, where addresses have to be separated by commas"),
         ("Team: <a@x.org>", "groups"),
         ("Jane (boss) <a@x.org>", "comments"),
         ("a@x.org (boss)", "domain"),

@@ -9,6 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -20,8 +21,10 @@ from alertlog.cli import main
 from alertlog.console import EXIT_CODES
 from alertlog.events import EVENTS, FIELDS
 from alertlog.reasons import Why
+from alertlog.testing import MailServer
 from alertlog.variables import PORTS, SETTINGS
 from tests.pages import ROOT, Page, code, pages
+from tests.programs import Site
 
 ENGLISH, FRENCH = pages("en"), pages("fr")
 ALL = [*ENGLISH.values(), *FRENCH.values()]
@@ -142,6 +145,29 @@ def test_the_event_that_is_shown_has_no_other_fields() -> None:
     (example,) = (json.loads(text) for language, text in ENGLISH["events.md"].blocks if language == "json")
     assert always <= set(example) <= {*always, *FIELDS}
     assert example["event"] in EVENTS
+
+
+def test_the_event_that_is_shown_is_what_is_printed(tmp_path: Path) -> None:
+    (text,) = (text for language, text in ENGLISH["events.md"].blocks if language == "json")
+    with MailServer("none") as server:
+        site = Site(tmp_path, server)
+    program = """
+        def load_prices():
+            logging.getLogger("portfolio_etl").critical("Quota used: %d of %d", 100, 100, extra={"alert": "quota"})
+
+        logging.getLogger().addHandler(AlertHandler())
+        load_prices()
+    """
+    line = next(line for line in site.run(program).stderr.splitlines() if "smtp_send_failed" in line)
+    printed, example = json.loads(line), json.loads(text)
+    message = printed["message"].replace(f"{server.host}:{server.port}", f"{example['host']}:{example['port']}")
+    assert message == example["message"]
+    assert list(printed) == list(example)
+    assert list(printed["alert"]) == list(example["alert"])
+    varies = {"timestamp", "message", "fingerprint", "message_id", "retry_in_s", "host", "port", "transport", "alert"}
+    assert {name: printed[name] for name in printed if name not in varies} == {
+        name: example[name] for name in example if name not in varies
+    }
 
 
 @LANGUAGES

@@ -22,6 +22,7 @@ from alertlog.journal import Journal
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner, OwnerLock
 from alertlog.policy import Pace
+from alertlog.progress import Talking
 from alertlog.testing import MailServer
 from tests.deployments import CONFIG, killed, listed, pipeline
 from tests.deployments import run_command as run
@@ -222,6 +223,14 @@ def test_flush_says_in_words_what_it_sends_where_progress_is_wanted(server: Mail
     assert lines[2:] == ["nothing waits any more"]
 
 
+def test_flush_says_how_much_is_left_only_when_that_changes() -> None:
+    said: list[str] = []
+    talking = Talking(said.append)
+    for left in (1_200, 1_200, 1, 0, 0):
+        talking.waits(left)
+    assert said == ["1,200 alerts to tell", "1 alert to tell"]
+
+
 def test_flush_says_failures_in_words_too_and_without_secrets(
     server: MailServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +421,13 @@ def test_an_export_holds_everything_whole_and_changes_nothing(server: MailServer
     assert (mute["target"], mute["reason"]) == ("other", "planned work")
     assert (three["count"], three["alert"]["message"]) == (1, "three")
     assert listed(run) == before
+
+
+def test_an_export_holds_what_is_in_journals_where_there_is_no_outbox_yet(server: MailServer, place: Path) -> None:
+    killed(place, "one")
+    (record,) = (json.loads(line) for line in run("outbox", "export").stdout.splitlines())
+    assert (record["type"], record["alert"]["message"]) == ("alert", "one")
+    assert not place.exists()
 
 
 def test_an_export_has_the_context_and_the_samples_of_an_incident(server: MailServer, place: Path) -> None:

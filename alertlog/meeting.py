@@ -16,6 +16,7 @@ from alertlog.keeper import Keeper
 from alertlog.outbox import Outbox
 from alertlog.planning import Round, rationed
 from alertlog.policy import Bucket, Pace
+from alertlog.shares import EACH, NONE
 from alertlog.sharing import Offer
 
 
@@ -43,10 +44,12 @@ class Meeting:
         self._pace = pace
         self._clock = clock
 
-    def offers(self, outbox: Outbox) -> dict[int, Offer]:
+    def offers(self, outbox: Outbox, *, leaving: bool) -> dict[int, Offer]:
         """Return what there is to say, by incident. To be called with the keeper's lock held.
 
         What memory holds while the file is out of reach is not shared: it moves into the file, where its like may be.
+        A host that leaves says all there is: others may have handed it something since its last word, and hand it
+        more for as long as it has the lease.
         """
         now = self._clock.wall()
         there = self._fleet.prepare()
@@ -55,7 +58,8 @@ class Meeting:
         if not there:
             outbox.shares.alone(now)
             return {}
-        return outbox.shares.offers(now, outbox.mutes.in_force(now), able=self._able(outbox))
+        mutes, each = outbox.mutes.in_force(now), NONE if leaving else EACH
+        return outbox.shares.offers(now, mutes, able=self._able(outbox), each=each)
 
     def talk(self, outbox: Outbox, offers: Mapping[int, Offer], *, leaving: bool) -> None:
         """Say it, note the answers, and say at once what came of them."""
@@ -67,6 +71,17 @@ class Meeting:
                     shares.alone(self._clock.wall())
                     return
                 offers = shares.hear(offers, answers, self._clock.wall())
+
+    def part(self, outbox: Outbox) -> None:
+        """Say what the last mails of a host that leaves have told, so that it is in the totals of the others.
+
+        Of what is not over it says no more: whatever it took now, it could not tell.
+        """
+        with self._keeper.lock:
+            offers = self.offers(self._keeper.resume(outbox), leaving=False)
+        over = {number: offer for number, offer in offers.items() if offer.holding.standing != "open"}
+        if over:
+            self.talk(outbox, over, leaving=True)
 
     def ration(self, todo: Round) -> tuple[Round, int]:
         """Take what a round's mails need out of the fleet's ration; return the round as far as it is allowed.

@@ -99,7 +99,7 @@ class Rounds:
                 opened += some
             with self._keeper.lock:
                 outbox = self._keeper.resume(outbox)
-                offers = self._meeting.offers(outbox)
+                offers = self._meeting.offers(outbox, leaving=alone)
                 if not offers:
                     todo = self._planner.plan(outbox, leaving=alone)
             if offers:
@@ -113,6 +113,8 @@ class Rounds:
         if todo is not None and todo.letters:
             sent = self._deliver(todo)
             self._meeting.give_back(todo.outbox, max(0, reserved - sent))
+            if alone:
+                self._meeting.part(todo.outbox)
 
     def _deliver(self, todo: Round) -> int:
         if self._delivery is None:

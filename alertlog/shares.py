@@ -22,6 +22,8 @@ EACH = 5.0
 """Seconds after which something is said of an incident of which there is nothing new: a third of a teller's lease."""
 LATER = 60.0
 """Likewise, of an incident that is over."""
+NONE = -1.0
+"""Likewise, where something is said of each, also of what was spoken of in this very moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,13 @@ class Shares:
         self._incidents = incidents
         self._pace = pace
 
-    def offers(self, now: float, mutes: Iterable[Mute], *, able: bool) -> dict[int, Offer]:
+    def offers(self, now: float, mutes: Iterable[Mute], *, able: bool, each: float = EACH) -> dict[int, Offer]:
         """Return what there is to say to the others, by incident; what has to be known afterwards is noted before.
 
         Args:
             mutes: those in force; what they cover is for this host to tell when they end, and for others to begin.
             able: whether this host can send mail, as far as it knows.
+            each: seconds after which something is said of an open incident of which there is nothing new.
         """
         said = {}
         with self._database.transaction():
@@ -67,7 +70,7 @@ class Shares:
                 " OR spoke NOT BETWEEN :now - CASE parting WHEN 1 THEN :later ELSE :each END AND :now"
                 " OR letter IS NULL AND count > accounted + handed)",
                 now=now,
-                each=EACH,
+                each=each,
                 later=LATER,
             ):
                 muted = any(mute.covers(row.incident) for mute in mutes)

@@ -258,6 +258,30 @@ def test_a_host_that_cannot_send_leaves_it_to_another_with_all_that_it_has(two: 
     assert two.told == two.raised == 6
 
 
+def test_a_host_that_leaves_takes_what_was_handed_to_it_meanwhile_and_tells_it(two: Hosts) -> None:
+    two.alert(0)
+    two.work()
+    two.work(1)
+    two.alert(1, times=3)
+    two.stories[1].work(1)
+    two.stories[0].leave()
+    two.stories[1].leave()
+    assert reasons(two.mails) == ["opening", "closing"]
+    assert two.told == two.raised == total(two.mails[1])
+
+
+def test_what_a_host_tells_as_it_leaves_is_in_the_totals_of_the_others(two: Hosts) -> None:
+    two.alert(0)
+    two.alert(1)
+    two.work()
+    two.alert(0, times=3)
+    two.stories[0].leave()
+    two.alert(1, times=5)
+    two.stories[1].leave()
+    assert reasons(two.mails) == ["opening", "closing", "closing"]
+    assert two.told == two.raised == total(two.mails[2])
+
+
 def test_a_mute_is_of_one_host_and_what_it_covers_is_told_there_when_it_ends(two: Hosts) -> None:
     two.alert(0)
     two.work()

@@ -36,7 +36,8 @@ from tests.simulation.invariants import Watch
 from tests.simulation.play import play, play_many
 from tests.simulation.scenario import Scenario, scenario
 from tests.simulation.server import Offer
-from tests.simulation.world import Sight, Step, World
+from tests.simulation.sight import Sight, Step
+from tests.simulation.world import World
 from tests.stories import DAY, HOUR
 
 SCENARIOS = 150
@@ -94,6 +95,16 @@ def test_folded_trouble_that_waits_for_the_ration_takes_no_more_room_though_it_i
 def test_a_letter_whose_last_recipient_is_no_longer_one_delays_no_other_for_long() -> None:
     waits = (Raise(0, 0, 1, 50), Deploy("mail.example.org", (0, 1, 2)), Announce(("one 4xx",)), Wait(1.0, 1))
     assert breaks(Pace(3_600.0, 3_600.0, 2.0), *waits, Raise(0, 1, 7, 50), Wait(HOUR, 12)) is None
+
+
+def test_of_two_tests_the_one_that_is_sent_as_the_other_expires_is_not_taken_for_it() -> None:
+    lost = (Trial(0), Announce(("dot 4xx", "killed", "killed")), Wait(61.0, 2), Trial(0), Wait(8 * DAY, 2))
+    assert breaks(Pace(20.0, 60.0, 1_000.0), *lost, bounds=Bounds(incidents=1)) is None
+
+
+def test_what_the_last_process_had_to_tell_may_be_told_by_the_next_one_before_its_time() -> None:
+    refused = (Weather("dot 5xx"), Burst(0, 12), Wait(300.0, 1), Weather("data 4xx"), Burst(0, 4), Leave(0))
+    assert breaks(Pace(300.0, 3_600.0, 2.0), *refused, Wait(60.0, 1), bounds=Bounds(incidents=10)) is None
 
 
 # What watches sees what is wrong: each invariant can fail.

@@ -6,8 +6,9 @@ from alertlog.outbox import Waiting
 from alertlog.policy import HOUR
 from tests.simulation.broken import Broken, brief
 from tests.simulation.server import Offer
+from tests.simulation.sight import Sight, Step
 from tests.simulation.timing import Timing
-from tests.simulation.world import Sight, Step, World
+from tests.simulation.world import World
 
 TURNS = ("incident_opened", "incident_closed")
 """Events at which an incident may begin or end."""
@@ -82,8 +83,13 @@ class Watch:
         }
         taken = self._world.taken()
         left = {letter.draft.message_id for letter in step.after.letters}  # numbers are given again
+        sent = {
+            offer.message_id
+            for offer in self._world.server.offers[step.first_offer :]
+            if offer.accepted and offer.heard
+        }
         for letter in step.before.letters:
-            if letter.draft.message_id not in left and not letter.told and _parts(letter) <= expired:
+            if letter.draft.message_id not in left | sent and not letter.told and _parts(letter) <= expired:
                 self._threads.add(letter.draft.message_id)
                 if letter.draft.message_id in taken:
                     self._world.doubled += letter.draft.count

@@ -11,7 +11,8 @@ from alertlog.policy import HOUR, LONGEST_WAIT
 from tests.simulation.broken import Broken
 from tests.simulation.invariants import Watch
 from tests.simulation.scenario import Scenario, scenario, smaller
-from tests.simulation.world import SETTINGS, Sight, World
+from tests.simulation.sight import Sight
+from tests.simulation.world import SETTINGS, World
 
 LOOK_EACH = 600.0
 """Seconds between two looks while the world is run on until it is quiet."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from alertlog.alert import Incident
 from alertlog.policy import BURST, CLOCK_JUMP, LONGEST_WAIT, interval
 from tests.simulation.broken import Broken, brief
-from tests.simulation.world import Sight, Step, World
+from tests.simulation.sight import Sight, Step
+from tests.simulation.world import World
 
 ENOUGH = 45
 """Letters and incidents up to which one round takes all that there is."""
@@ -22,11 +23,15 @@ class Timing:
         self._world = world
         self._since: dict[int, float] = {}
         self._mailed: dict[int, tuple[int, float]] = {}
+        self._partings: set[str] = set()
 
     def after(self, step: Step) -> None:
         """Raises Broken."""
         self._check_pace(step.after)
         self._check_gaps(step)
+        if step.leaving:
+            before = {letter.draft.message_id for letter in step.before.letters}
+            self._partings |= {letter.draft.message_id for letter in step.after.letters} - before
         self._check_burst(step)
         self._check_mutes(step)
         self._check_bound(step.after)
@@ -86,6 +91,7 @@ class Timing:
         world, mailed = self._world, self._mailed
         before = {incident.id: incident for incident in step.before.incidents}
         drafts = {one.id: one for letter in step.before.letters for one in letter.draft.incidents}
+        parting = self._parting(step.before)
         self._mailed = {}
         for incident in step.after.incidents:
             mails, at = mailed.get(incident.id, (0, step.began))
@@ -94,8 +100,14 @@ class Timing:
             gap = world.clock.now - at
             if not 0 < mails < incident.mails or known is None or gap >= interval(mails, world.pace) - 1e-3:
                 continue
-            if not (world.astray or step.leaving or incident.resolved or self._may_be_early(known, incident)):
+            early = step.leaving or incident.id in parting or self._may_be_early(known, incident)
+            if not (world.astray or incident.resolved or early):
                 raise Broken("no mail before its time", f"{gap:,.0f} s after the last one: {brief([], [incident])}")
+
+    def _parting(self, sight: Sight) -> set[int]:
+        """The incidents of letters that a process left behind, which had to tell all before it went."""
+        letters = (letter for letter in sight.letters if letter.draft.message_id in self._partings)
+        return {incident.id for letter in letters for incident in letter.draft.incidents}
 
     def _may_be_early(self, before: Incident, after: Incident) -> bool:
         """Whether a mail could not wait: the level rose, or the incident was quiet."""

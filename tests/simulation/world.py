@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from alertlog.alert import Alert, Incident
+from alertlog.alert import Alert
 from alertlog.bounds import Bounds
 from alertlog.errors import ConfigError, JournalError
-from alertlog.gate import Gate
 from alertlog.journal import Journal
 from alertlog.mailbox import Mailbox
-from alertlog.mutes import Mute
-from alertlog.outbox import Outbox, Waiting
+from alertlog.outbox import Outbox
 from alertlog.policy import CLOCK_JUMP, Pace
 from alertlog.settings import SmtpSettings
 from tests.simulation.process import Process
 from tests.simulation.server import FatalClock, Fuse, Killed, VirtualServer
+from tests.simulation.sight import Sight, Step
 from tests.stories import OWNER, Recorder, alert
 
 PEOPLE = tuple(Mailbox(f"{name}@example.org") for name in ("oncall", "lead", "archive"))
@@ -40,45 +38,6 @@ class FatalRecorder(Recorder):
         super().report(event, message, level=level, **fields)
         if event != "alert_expired":
             self._fuse.burn()
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What can be seen in the outbox at a moment.
-
-    Attributes:
-        incidents: all of them; `free`: those with something untold of which no letter speaks.
-    """
-
-    incidents: tuple[Incident, ...] = ()
-    free: tuple[Incident, ...] = ()
-    letters: tuple[Waiting, ...] = ()
-    gate: Gate = field(default_factory=Gate)
-    mutes: tuple[Mute, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One look of a process's courier, and what it found and left.
-
-    Attributes:
-        smooth: it owns the outbox, it lived on, no time passed in it, and no server or setting made trouble.
-        alone: it left as the last process there is.
-        leaving: it left; a process without alerts, which has no journal, is not known to stay.
-        began: monotonic seconds.
-    """
-
-    process: str
-    before: Sight
-    after: Sight
-    owned: bool
-    killed: bool
-    smooth: bool
-    alone: bool
-    leaving: bool
-    first_offer: int
-    first_event: int
-    began: float
 
 
 class World:
@@ -143,16 +102,7 @@ class World:
 
     def sight(self) -> Sight:
         outbox = self.outbox
-        if outbox is None:
-            return Sight()
-        incidents, letters = outbox.incidents, outbox.letters
-        return Sight(
-            tuple(incidents.all()),
-            tuple(incidents.untold()),
-            tuple(letters.all()),
-            outbox.gate(),
-            tuple(outbox.mutes.all()),
-        )
+        return Sight() if outbox is None else Sight.of(outbox)
 
     # What happens
 

@@ -11,10 +11,9 @@ from alertlog import policy
 from alertlog.alert import Alert, Incident, Tally
 from alertlog.database import IS_DUE, Database
 from alertlog.policy import Pace
+from alertlog.samples import SAMPLES, samples_of
 from alertlog.waiting import Waiting
 
-SAMPLES = 5
-"""Differing later alerts kept of an incident."""
 AT_ONCE = 1_000
 """Incidents looked at in one go."""
 
@@ -119,7 +118,7 @@ class Incidents:
                 "levelname": levelname,
                 "raised": raised,
                 "resolved": alert.resolved,
-                "samples": json.dumps(_samples(incident, (alert,), samples)),
+                "samples": json.dumps(samples_of(incident, (alert,), samples)),
                 "id": incident.id,
             },
         )
@@ -174,7 +173,7 @@ class Incidents:
                     "own": letter.draft.message_id,
                     "urgent": told.urgent,
                     "news": min(filter(None, (told.news, now.news)), default=0.0),
-                    "samples": json.dumps(_samples(told, now.samples, SAMPLES)),
+                    "samples": json.dumps(samples_of(told, now.samples, SAMPLES)),
                     "mute_since": told.mute_since,
                     "mute_until": told.mute_until,
                     "mute_reason": told.mute_reason,
@@ -246,18 +245,3 @@ def incident_of(row: tuple[Any, ...]) -> Incident:
             "hosts": tuple(json.loads(named["hosts"])),
         }
     )
-
-
-def _samples(incident: Incident, alerts: Iterable[Alert], most: int) -> list[Alert]:
-    """Return the incident's samples, and as many of the alerts as differ and there is room for."""
-    samples = list(incident.samples)
-    known = {_said(alert) for alert in (incident.alert, *samples)}
-    for alert in alerts:
-        if (len(samples) < most or alert.resolved) and _said(alert) not in known:
-            samples.append(alert._replace(context=()))
-            known.add(_said(alert))
-    return samples
-
-
-def _said(alert: Alert) -> tuple[str, str, str]:
-    return alert.message, alert.exception, alert.text

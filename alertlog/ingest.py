@@ -12,8 +12,9 @@ from alertlog import policy
 from alertlog.alert import Incident, Tally
 from alertlog.bounds import Bounds, fold, is_folded
 from alertlog.database import Database
-from alertlog.incidents import SAMPLES, Incidents
+from alertlog.incidents import Incidents
 from alertlog.policy import Pace
+from alertlog.samples import SAMPLES
 
 
 @dataclass(frozen=True, slots=True)

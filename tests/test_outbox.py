@@ -14,10 +14,11 @@ from alertlog.alert import Incident, Tally
 from alertlog.bounds import Bounds
 from alertlog.errors import OutboxError
 from alertlog.gate import Gate
-from alertlog.incidents import AT_ONCE, SAMPLES
+from alertlog.incidents import AT_ONCE
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.policy import CLOCK_JUMP, HOUR, KEPT, LONGEST_WAIT, Bucket, Pace, Plan, Situation, decide
+from alertlog.samples import SAMPLES
 from alertlog.waiting import AT_ONCE as LETTERS_AT_ONCE
 from tests.support import TIME, child, tally
 

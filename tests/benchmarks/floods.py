@@ -102,18 +102,19 @@ def flood(subject: str, shape: str, calls: str, port: str, folder: str) -> None:
         _send_rest(target, folder)
         return
     call = repeat if shape == "same" else new
-    call(target, -1) if shape == "same" else None
+    call(target, 0)
+    for handler in target.logger.handlers:
+        handler.flush()  # what is imported for the first mail does not grow with the flood
     watch = _Watch(Path(folder))
     watch.start()
-    before, began = _resident(), time.perf_counter()
-    for number in range(1, int(calls) + (shape != "same")):
+    before, began = _peak(), time.perf_counter()
+    for number in range(1, int(calls)):
         call(target, number)
     seconds = time.perf_counter() - began
-    grown = _resident() - before
     if subject == "alertlog":
         target.logger.handlers[0].close()
     print(json.dumps({
-        "call": seconds / int(calls) * 1e6, "grown": max(0, grown), "files": max(watch.largest, watch.size())
+        "call": seconds / int(calls) * 1e6, "grown": max(0, _peak() - before), "files": max(watch.largest, watch.size())
     }))  # fmt: skip
     sys.stdout.flush()
     os._exit(0)
@@ -137,9 +138,16 @@ def _send_rest(target: Target, folder: str) -> None:
             outbox.hurry()
 
 
-def _resident() -> int:
-    """The peak of the memory in use so far, in bytes (Linux counts it in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _peak() -> int:
+    """The most memory that this program has had in use so far, in bytes.
+
+    Not what `getrusage` says: on Linux that includes what the parent had in use when it started this process.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except FileNotFoundError:  # not Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ from alertlog.clock import Clock
 from alertlog.errors import ConfigError, FleetUnavailable
 from alertlog.events import Reports
 from alertlog.handover import LEASE
-from alertlog.place import variable
+from alertlog.place import REDIS_URL, variable
 from alertlog.policy import Pace
 from alertlog.sharing import Answer, Offer
 
 if TYPE_CHECKING:
     from alertlog.board import Board, Ration
 
-VARIABLE = "ALERTLOG_REDIS_URL"
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds from one attempt to reach the server to the next; they double."""
 
@@ -104,7 +103,7 @@ class Fleet:
 
     def _open(self) -> Board | None:
         try:
-            url = variable(VARIABLE, self._environ).strip()
+            url = variable(REDIS_URL, self._environ).strip()
         except ConfigError as error:
             raise FleetUnavailable(str(error), problems=error.problems) from None
         if not url:
@@ -112,7 +111,7 @@ class Fleet:
         from alertlog.board import Board  # only now: Redis is for who has more than one host
         from alertlog.link import Link
 
-        return Board(Link(url, VARIABLE, self._clock), self._key)
+        return Board(Link(url, REDIS_URL, self._clock), self._key)
 
     def _ask(self, question: Callable[[Board], T]) -> T | None:
         if not self.prepare() or self._board is None:

@@ -58,12 +58,14 @@ class Link:
             patience: seconds that one call may take, however much it carries.
 
         Raises:
-            FleetUnavailable: the URL is none of a Redis server, or the extra is not installed.
+            FleetUnavailable: the URL is none of a Redis server, or the extra is missing or can't be imported now.
         """
         try:
             import redis
         except ImportError:
             raise _misconfigured(source, "needs the extra: pip install 'alertlog[redis]'") from None
+        except Exception as error:  # while the interpreter shuts down, some modules refuse to be imported
+            raise FleetUnavailable(f"Redis's client can't be imported: {error}") from None
         try:
             pool = _pool(url, Deadline(clock, patience))
         except Exception:  # its text may show a part of the URL

@@ -13,6 +13,8 @@ from pathlib import Path, PurePath
 
 from alertlog.errors import ConfigError
 
+REDIS_URL = "ALERTLOG_REDIS_URL"
+"""The variable that names the server over which hosts share their windows."""
 FILE_LIMIT = 65_536
 """Bytes; a file that a `NAME_FILE` names and that is longer holds no setting."""
 

@@ -22,7 +22,7 @@ from alertlog.events import Reporter
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
-from alertlog.place import handler_name, outbox_path, service_name, variable
+from alertlog.place import REDIS_URL, handler_name, outbox_path, service_name, variable
 from alertlog.redact import Redactor
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class Works:
         util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
         if util is not None and process is not None and process.parent_process() is not None:
             util.Finalize(None, _close, args=(handler,), exitpriority=-10)  # pragma: no cover - see _close
+        if any(os.environ.get(name) for name in (REDIS_URL, f"{REDIS_URL}_FILE")):
+            # Redis's client wants it, on the courier: too late where this record is the program's last, as the module
+            # can't be imported any more once the interpreter shuts down.
+            with suppress(Exception):
+                importlib.import_module("concurrent.futures.thread")
         self.courier.start()
 
     def accept(self, alert: Alert) -> None:

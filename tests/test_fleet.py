@@ -18,9 +18,10 @@ import trustme
 from alertlog.board import HIGHEST, KEPT, LONGEST_LEASE, Board
 from alertlog.clock import SystemClock
 from alertlog.errors import FleetUnavailable
-from alertlog.fleet import FIRST_WAIT, LONGEST_WAIT, VARIABLE, Fleet
+from alertlog.fleet import FIRST_WAIT, LONGEST_WAIT, Fleet
 from alertlog.handover import LEASE, offer
 from alertlog.link import BoundedSocket, Link
+from alertlog.place import REDIS_URL
 from alertlog.policy import HOUR, Pace
 from alertlog.sharing import Handed, Holding, Offer, Share
 from alertlog.testing import ManualClock
@@ -54,7 +55,7 @@ def board(server: RedisServer) -> Iterator[Board]:
 
 
 def a_board(url: str, patience: float = SOON) -> Board:
-    return Board(Link(url, VARIABLE, SystemClock(), patience), KEY)
+    return Board(Link(url, REDIS_URL, SystemClock(), patience), KEY)
 
 
 class Crew:
@@ -98,7 +99,7 @@ def test_redis_is_not_imported_where_there_is_no_fleet() -> None:
 def test_the_url_may_be_in_a_file(server: RedisServer, tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text(f"{server.url}\n")
-    crew = Crew({f"{VARIABLE}_FILE": str(file)})
+    crew = Crew({f"{REDIS_URL}_FILE": str(file)})
     assert crew.is_there()
     crew.fleet.close()
 
@@ -117,7 +118,7 @@ def test_the_url_may_be_in_a_file(server: RedisServer, tmp_path: Path) -> None:
     ],
 )
 def test_a_url_that_is_none_is_one_event_without_a_secret(url: str) -> None:
-    crew = Crew({VARIABLE: url})
+    crew = Crew({REDIS_URL: url})
     assert not crew.is_there()
     crew.clock.advance(HOUR)
     assert not crew.is_there()
@@ -127,24 +128,37 @@ def test_a_url_that_is_none_is_one_event_without_a_secret(url: str) -> None:
 
 
 def test_a_url_that_is_none_names_the_variable() -> None:
-    crew = Crew({VARIABLE: "6379"})
+    crew = Crew({REDIS_URL: "6379"})
     assert not crew.is_there()
     (event,) = crew.recorder.events
-    assert event.fields["problems"].keys() == {VARIABLE}
+    assert event.fields["problems"].keys() == {REDIS_URL}
     assert event.fields["category"] == "refused"
 
 
 def test_a_variable_and_its_file_at_once_are_one_event() -> None:
-    crew = Crew({VARIABLE: "redis://127.0.0.1", f"{VARIABLE}_FILE": "/nowhere"})
+    crew = Crew({REDIS_URL: "redis://127.0.0.1", f"{REDIS_URL}_FILE": "/nowhere"})
     assert not crew.is_there()
-    assert crew.recorder.events[0].fields["problems"].keys() == {VARIABLE}
+    assert crew.recorder.events[0].fields["problems"].keys() == {REDIS_URL}
 
 
 def test_without_the_extra_the_event_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    crew = Crew({VARIABLE: "redis://127.0.0.1"})
+    crew = Crew({REDIS_URL: "redis://127.0.0.1"})
     assert not crew.is_there()
     assert "alertlog[redis]" in crew.recorder.events[0].message
+
+
+def test_a_client_that_cannot_be_imported_now_is_a_server_out_of_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "redis.py").write_text('raise RuntimeError("can\'t register atexit after shutdown")')
+    monkeypatch.delitem(sys.modules, "redis", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    crew = Crew({REDIS_URL: "redis://127.0.0.1"})
+    assert not crew.is_there()
+    (event,) = crew.recorder.events
+    assert "can't register atexit after shutdown" in event.message
+    assert event.fields["category"] == "temporary"
 
 
 # Out of reach, and back
@@ -152,7 +166,7 @@ def test_without_the_extra_the_event_says_what_to_install(monkeypatch: pytest.Mo
 
 def test_a_server_out_of_reach_is_one_event_until_it_was_there_again() -> None:
     with dead_port() as port:
-        crew = Crew({VARIABLE: f"redis://127.0.0.1:{port}"})
+        crew = Crew({REDIS_URL: f"redis://127.0.0.1:{port}"})
         for _ in range(5):
             assert not crew.is_there()
             crew.clock.advance(HOUR)
@@ -163,7 +177,7 @@ def test_a_server_out_of_reach_is_one_event_until_it_was_there_again() -> None:
 
 def test_it_is_tried_again_at_doubling_intervals() -> None:
     with Impostor(lambda _connection: None) as impostor:
-        crew = Crew({VARIABLE: impostor.url})
+        crew = Crew({REDIS_URL: impostor.url})
         waits: list[float] = []
         for _ in range(7):
             before = crew.clock.monotonic()
@@ -176,7 +190,7 @@ def test_it_is_tried_again_at_doubling_intervals() -> None:
 
 def test_a_server_that_is_killed_and_comes_back_empty_is_rejoined_and_the_next_time_is_another_event() -> None:
     with running_redis() as server:
-        crew = Crew({VARIABLE: server.url})
+        crew = Crew({REDIS_URL: server.url})
         assert crew.is_there()
         for _ in range(2):
             server.kill()
@@ -252,7 +266,7 @@ def test_hiredis_reads_in_time_too() -> None:
 )
 def test_what_answers_nonsense_is_no_fleet(answer: bytes) -> None:
     with Impostor(say(answer)) as impostor:
-        crew = Crew({VARIABLE: impostor.url})
+        crew = Crew({REDIS_URL: impostor.url})
         assert not crew.is_there()
     assert crew.events == ["fleet_unavailable"]
 
@@ -269,18 +283,18 @@ def test_an_answer_that_fits_no_offer_is_no_answer(board: Board, server: RedisSe
 def test_a_password_lets_in_and_a_wrong_one_is_told_without_it() -> None:
     with running_redis("--requirepass", PASSWORD) as server:
         at = f"{server.host}:{server.port}"
-        crew = Crew({VARIABLE: f"redis://:correct%2Fhorse%2Bbattery@{at}"})
+        crew = Crew({REDIS_URL: f"redis://:correct%2Fhorse%2Bbattery@{at}"})
         assert crew.is_there()
         crew.fleet.close()
         for user in (":wrong-horse", "somebody:wrong-horse", ""):
-            crew = Crew({VARIABLE: f"redis://{user}{'@' if user else ''}{at}"})
+            crew = Crew({REDIS_URL: f"redis://{user}{'@' if user else ''}{at}"})
             assert not crew.is_there()
             assert "wrong-horse" not in repr(crew.recorder.events)
 
 
 def test_a_password_that_the_server_repeats_is_not_shown() -> None:
     with Impostor(say(b"-ERR unknown command 'AUTH', with args beginning with: 'pw'\r\n")) as impostor:
-        crew = Crew({VARIABLE: f"redis://:pw@{impostor.host}:{impostor.port}"})
+        crew = Crew({REDIS_URL: f"redis://:pw@{impostor.host}:{impostor.port}"})
         assert not crew.is_there()
     assert "'pw'" not in crew.recorder.events[0].message
 
@@ -288,10 +302,10 @@ def test_a_password_that_the_server_repeats_is_not_shown() -> None:
 def test_a_unix_socket_is_a_way_in(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with running_redis("--unixsocket", str(path)):
-        crew = Crew({VARIABLE: f"unix://{path}"})
+        crew = Crew({REDIS_URL: f"unix://{path}"})
         assert crew.is_there()
         crew.fleet.close()
-    crew = Crew({VARIABLE: f"unix://{path}"})
+    crew = Crew({REDIS_URL: f"unix://{path}"})
     assert not crew.is_there()
     assert str(path) in crew.recorder.events[0].message
 
@@ -309,7 +323,7 @@ def test_tls_is_a_way_in_for_those_who_know_the_certificate(tmp_path: Path) -> N
         with running_redis(*options, "--tls-ca-cert-file", f"{tmp_path}/ca.pem", "--tls-auth-clients", "no") as server:
             server.client.config_set("tls-port", port := free_port())
             for ca, let_in in (("ca", name == "right"), ("other", False)):
-                crew = Crew({VARIABLE: f"rediss://{server.host}:{port}?ssl_ca_certs={tmp_path}/{ca}.pem"})
+                crew = Crew({REDIS_URL: f"rediss://{server.host}:{port}?ssl_ca_certs={tmp_path}/{ca}.pem"})
                 assert crew.is_there() is let_in
                 crew.fleet.close()
 
@@ -410,7 +424,7 @@ def test_what_stands_for_a_thread_is_a_message_id_or_nothing(board: Board, serve
 
 
 def test_the_ration_is_one_for_all_hosts(server: RedisServer) -> None:
-    crews = [Crew({VARIABLE: server.url}) for _ in range(3)]
+    crews = [Crew({REDIS_URL: server.url}) for _ in range(3)]
     granted = []
     for crew in crews:
         ration = crew.fleet.reserve(7, PACE.burst, PACE)
@@ -445,12 +459,12 @@ def test_a_server_that_has_forgotten_the_ration_believes_the_host(board: Board, 
 
 
 def test_a_host_that_has_mailed_alone_leaves_no_more_than_it_has_left_itself(server: RedisServer) -> None:
-    crew = Crew({VARIABLE: server.url})
+    crew = Crew({REDIS_URL: server.url})
     assert crew.fleet.reserve(0, 15.0, PACE) is not None
-    crew.environ[VARIABLE] = ""
+    crew.environ[REDIS_URL] = ""
     crew.fleet.close()
     assert crew.fleet.reserve(4, 15.0, PACE) is None  # and it mails as its own ration allows
-    crew.environ[VARIABLE] = server.url
+    crew.environ[REDIS_URL] = server.url
     assert crew.fleet.reserve(15, 11.0, PACE).granted == 11  # type: ignore[union-attr]
     crew.fleet.give_back(11, 11.0, PACE)
     assert crew.fleet.reserve(0, 2.0, PACE).tokens == pytest.approx(11.0, abs=0.1)  # type: ignore[union-attr]

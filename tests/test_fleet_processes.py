@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alertlog.fleet import VARIABLE
+from alertlog.place import REDIS_URL
 from alertlog.testing import MailServer
 from tests.fleets import NAMES
 from tests.programs import PATIENCE, Site, told
@@ -110,7 +110,7 @@ def four_hosts(folder: Path, server: MailServer, redis: RedisServer, *goes: str)
         hosts = []
         for name in NAMES:
             (folder / name).mkdir()
-            site = Site(folder / name, server, **{VARIABLE: redis.url}).unmeasured()
+            site = Site(folder / name, server, **{REDIS_URL: redis.url}).unmeasured()
             hosts.append(stack.enter_context(site.running(HOST, name, str(WORKERS), str(TIMES), *goes, "")))
         yield Fleet(hosts)
 

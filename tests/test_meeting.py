@@ -13,7 +13,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from alertlog.database import Database
-from alertlog.fleet import VARIABLE
+from alertlog.place import REDIS_URL
 from alertlog.testing import Mail, MailServer
 from tests.programs import PATIENCE, Site
 from tests.redis_server import Impostor, RedisServer, Relay, free_port, mute, running_redis
@@ -40,7 +40,7 @@ class Hosts:
         self.stories = []
         for name in NAMES[:number]:
             story = Story(folder / name / "alerts.sqlite3" if folder else None, server, None, **pace)
-            story.environ |= {VARIABLE: self.url}
+            story.environ |= {REDIS_URL: self.url}
             self.stories.append(story)
 
     def work(self, after: float = 0.0) -> None:
@@ -72,7 +72,7 @@ class Hosts:
     def cut_off(self, host: int) -> None:
         """What comes next does not reach Redis from there."""
         self.leave_connection(host)
-        self.stories[host].environ[VARIABLE] = f"redis://127.0.0.1:{free_port()}/0"
+        self.stories[host].environ[REDIS_URL] = f"redis://127.0.0.1:{free_port()}/0"
 
     def leave_connection(self, host: int) -> None:
         rounds = self.stories[host].rounds
@@ -396,7 +396,7 @@ def test_whatever_fails_each_alert_is_told_once(
             Accident(hosts, relay, redis, chance).happen()
         relay.losing = 0
         for story in hosts.stories:
-            story.environ |= {"SMTP_PORT": str(server.port), VARIABLE: relay.url}
+            story.environ |= {"SMTP_PORT": str(server.port), REDIS_URL: relay.url}
         hosts.work_for(600)
         hosts.work_for(12 * HOUR, each=600)
         assert hosts.told == hosts.raised
@@ -454,10 +454,10 @@ class Accident:
 
     def away(self) -> None:
         """For less than four hours, all in all: alerts under way that nobody acknowledges are then told again."""
-        self._story.environ[VARIABLE] = f"redis://127.0.0.1:{free_port()}/0"
+        self._story.environ[REDIS_URL] = f"redis://127.0.0.1:{free_port()}/0"
         self.kill()
         self._story.work(1)
-        self._story.environ[VARIABLE] = self._relay.url
+        self._story.environ[REDIS_URL] = self._relay.url
 
     def mute(self) -> None:
         self._hosts.silence(self._host, self._chance.choice((10, 2000)))
@@ -519,7 +519,7 @@ def test_programs_on_two_hosts_are_one_fleet(tmp_path: Path, server: MailServer,
     folders = [tmp_path / name for name in NAMES[:2]]
     for folder in folders:
         folder.mkdir()
-    first, second = (Site(folder, server, **{VARIABLE: redis.url}) for folder in folders)
+    first, second = (Site(folder, server, **{REDIS_URL: redis.url}) for folder in folders)
     with first.running(program) as one, second.running(program) as other:
         for process in (one, other, other, one):
             assert process.stdin is not None
@@ -533,6 +533,20 @@ def test_programs_on_two_hosts_are_one_fleet(tmp_path: Path, server: MailServer,
     assert reasons(server.mails) == ["opening", "closing"]
     assert [count(mail) for mail in server.mails] == [1, 3]
     assert header(server.mails[1], "X-Alertlog-Total") == "4"
+
+
+def test_what_a_program_logs_last_of_all_is_shared_and_mailed_before_it_is_gone(
+    tmp_path: Path, server: MailServer, redis: RedisServer
+) -> None:
+    """Redis is imported then, by the courier, while the interpreter shuts down."""
+    for name in NAMES[:2]:
+        (tmp_path / name).mkdir()
+        site = Site(tmp_path / name, server, **{REDIS_URL: redis.url})
+        names = site.run("listen()\nlog.critical('Disk full')\n").names
+        assert {"smtp_send_failed", "fleet_unavailable"}.isdisjoint(names)
+    assert reasons(server.mails) == ["opening", "closing"]
+    assert references(server.mails[1]) == header(server.mails[0], "Message-ID")
+    assert total(server.mails[1]) == 2
 
 
 # Locks and files

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from alertlog.alert import Incident
 from alertlog.database import Database
 
+_HELD_BACK = "WHERE owner = :owner AND mute_until > 0 AND :target IN (kind, fingerprint)"
+
 
 @dataclass(frozen=True, slots=True)
 class Mute:
@@ -37,22 +39,22 @@ class Mutes:
         self._owner = owner
 
     def add(self, target: str, since: float, until: float, reason: str) -> None:
-        """Silence a kind or a fingerprint, in place of an earlier mute of the same."""
-        self._database.run(
-            "INSERT OR REPLACE INTO mute (owner, target, since, until, reason) VALUES (?, ?, ?, ?, ?)",
-            (self._owner, target, since, until, reason),
-        )
+        """Silence a kind or a fingerprint, in place of an earlier mute of the same, which may have ended later."""
+        with self._database.transaction():
+            self._database.run(
+                "INSERT OR REPLACE INTO mute (owner, target, since, until, reason) VALUES (?, ?, ?, ?, ?)",
+                (self._owner, target, since, until, reason),
+            )
+            values = {"owner": self._owner, "target": target}
+            self._database.run(f"UPDATE incident SET due = 0 {_HELD_BACK}", values)
 
     def remove(self, target: str, now: float) -> bool:
         """End a mute now; what it held back is due. Return whether there was one."""
         with self._database.transaction():
             known = any(mute.target == target for mute in self.all())
             self._database.run("DELETE FROM mute WHERE owner = ? AND target = ?", (self._owner, target))
-            self._database.run(
-                "UPDATE incident SET due = 0, mute_until = ? WHERE owner = ? AND mute_until > 0"
-                " AND ? IN (kind, fingerprint)",
-                (now, self._owner, target),
-            )
+            values = {"owner": self._owner, "target": target, "now": now}
+            self._database.run(f"UPDATE incident SET due = 0, mute_until = :now {_HELD_BACK}", values)
         return known
 
     def all(self) -> list[Mute]:

@@ -105,6 +105,18 @@ def test_a_second_mute_of_the_same_takes_the_place_of_the_first(story: Story) ->
         assert outbox.mutes.all() == [], "what is over is forgotten"
 
 
+def test_what_a_shorter_second_mute_holds_back_is_told_at_its_end(story: Story, server: MailServer) -> None:
+    mute(story, "quota", HOUR)
+    story.alert(kind="quota")
+    story.work()
+    mute(story, "quota", MINUTE)
+    story.work(1)
+    story.work(MINUTE - 2)
+    assert server.mails == []
+    story.work(1)
+    assert told(server.mails) == 1
+
+
 def test_a_muted_alert_in_a_digest_says_so(story: Story, server: MailServer) -> None:
     mute(story, "quota", HOUR / 2)
     for number in range(5):

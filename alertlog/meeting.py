@@ -16,7 +16,6 @@ from alertlog.keeper import Keeper
 from alertlog.outbox import Outbox
 from alertlog.planning import Round, rationed
 from alertlog.policy import Bucket, Pace
-from alertlog.shares import EACH, NONE
 from alertlog.sharing import Offer
 
 
@@ -58,8 +57,7 @@ class Meeting:
         if not there:
             outbox.shares.alone(now)
             return {}
-        mutes, each = outbox.mutes.in_force(now), NONE if leaving else EACH
-        return outbox.shares.offers(now, mutes, able=self._able(outbox), each=each)
+        return outbox.shares.offers(now, outbox.mutes.in_force(now), able=self._able(outbox), leaving=leaving)
 
     def talk(self, outbox: Outbox, offers: Mapping[int, Offer], *, leaving: bool) -> None:
         """Say it, note the answers, and say at once what came of them."""

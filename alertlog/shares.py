@@ -22,8 +22,6 @@ EACH = 5.0
 """Seconds after which something is said of an incident of which there is nothing new: a third of a teller's lease."""
 LATER = 60.0
 """Likewise, of an incident that is over."""
-NONE = -1.0
-"""Likewise, where something is said of each, also of what was spoken of in this very moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +52,16 @@ class Shares:
         self._incidents = incidents
         self._pace = pace
 
-    def offers(self, now: float, mutes: Iterable[Mute], *, able: bool, each: float = EACH) -> dict[int, Offer]:
+    def offers(self, now: float, mutes: Iterable[Mute], *, able: bool, leaving: bool) -> dict[int, Offer]:
         """Return what there is to say to the others, by incident; what has to be known afterwards is noted before.
 
         Args:
             mutes: those in force; what they cover is for this host to tell when they end, and for others to begin.
             able: whether this host can send mail, as far as it knows.
-            each: seconds after which something is said of an open incident of which there is nothing new.
+            leaving: this is the host's last word for now: it says something of each, however lately it did.
         """
         said = {}
+        each, later = (EACH, LATER) if not leaving else (-1.0, -1.0)
         with self._database.transaction():
             for row in self._rows(
                 "(share != '' OR open = 1) AND (open = 1 OR letter IS NULL)"
@@ -71,7 +70,7 @@ class Shares:
                 " OR letter IS NULL AND count > accounted + handed)",
                 now=now,
                 each=each,
-                later=LATER,
+                later=later,
             ):
                 muted = any(mute.covers(row.incident) for mute in mutes)
                 share = withdraw(row.share, now)
@@ -99,7 +98,7 @@ class Shares:
         with self._database.transaction():
             for row in rows:
                 share = reclaim(withdraw(row.share, now))
-                if _is_done(row, share, now) and not now - RECLAIM_AFTER <= row.spoke <= now:
+                if _is_done(row, share, now) and _is_old(row, now):
                     self._forget(row)
                 elif share != row.share or row.due <= now:
                     self._note(row, share)
@@ -189,7 +188,7 @@ class Shares:
         columns = ", ".join(Incidents.COLUMNS)
         rows = self._database.rows(
             f"SELECT share, spoke, due, open, parting, letter, {columns} FROM incident"
-            f" WHERE owner = :owner AND {where} ORDER BY level DESC, first, id LIMIT :limit",
+            f" WHERE owner = :owner AND {where} ORDER BY parting, level DESC, first, id LIMIT :limit",
             {"owner": self._owner, "limit": AT_ONCE, **values},
         )
         return [
@@ -209,10 +208,15 @@ class Shares:
 def _is_done(row: _Row, share: Share, now: float) -> bool:
     """Return whether nothing is left to do about it, but for its last word.
 
-    What it has taken it goes on to say, until nobody can take that back any more: the server may forget it.
+    What it has taken, and that it takes no more, it goes on to say until nobody waits for that any more: the server may
+    forget it.
     """
-    known = not share.taken or abs(now - row.incident.seen) > RECLAIM_AFTER
-    return row.parting and known and not share.pending and _told(row, share)
+    awaited = share.taken or (share.asked and len(share.hosts) > 1)
+    return row.parting and not share.pending and _told(row, share) and (not awaited or _is_old(row, now))
+
+
+def _is_old(row: _Row, now: float) -> bool:
+    return abs(now - row.incident.seen) > RECLAIM_AFTER
 
 
 def _told(row: _Row, share: Share) -> bool:

@@ -70,15 +70,16 @@ class Hosts:
         self.stories[host].alert(MESSAGE, host=NAMES[host], resolved=True)
 
     def cut_off(self, host: int) -> None:
-        """What comes next does not reach Redis from there."""
-        self.leave_connection(host)
-        self.stories[host].environ[REDIS_URL] = f"redis://127.0.0.1:{free_port()}/0"
+        """A process there is killed, and the next one does not reach Redis."""
+        self._restart(host, f"redis://127.0.0.1:{free_port()}/0")
 
-    def leave_connection(self, host: int) -> None:
-        rounds = self.stories[host].rounds
-        if rounds is not None:
-            rounds.before_fork()
-            rounds.after_fork()
+    def connect(self, host: int) -> None:
+        """A process there is killed, and the next one reaches Redis again."""
+        self._restart(host, self.url)
+
+    def _restart(self, host: int, url: str) -> None:
+        self.stories[host].environ[REDIS_URL] = url
+        self.stories[host].restart()
 
     def silence(self, host: int, seconds: float) -> None:
         story = self.stories[host]
@@ -384,6 +385,42 @@ def test_a_redis_that_has_forgotten_all_costs_no_count_and_no_second_opening(two
     two.work_for(2 * HOUR)
     assert reasons(two.mails).count("opening") == 1
     assert two.told == two.raised
+
+
+def test_what_a_teller_that_has_closed_never_took_is_told_by_its_own_host_when_that_leaves_at_the_latest(
+    two: Hosts, redis: RedisServer
+) -> None:
+    two.silence(1, 60)
+    two.alert(0)
+    two.alert(1)
+    two.work_for(60, each=6)  # at last it promises its alert to the other one
+    redis.empty()  # which has not looked yet
+    two.cut_off(1)
+    two.work_for(1.5 * HOUR)  # both are quiet, and close
+    redis.empty()  # that the teller takes no more is forgotten too
+    two.connect(1)
+    two.stories[1].work()
+    two.stories[0].work(61)  # it says so again
+    assert two.told < two.raised
+    two.stories[1].leave()
+    assert two.told == two.raised
+
+
+def test_a_teller_that_closes_while_redis_is_away_says_so_once_it_is_back(tmp_path: Path, server: MailServer) -> None:
+    with running_redis() as redis, fleet(tmp_path, server, redis) as two:
+        two.alert(0)
+        two.work()
+        two.work(6)
+        two.alert(1)
+        two.stories[1].work(1)  # it promises its alert to the other one
+        redis.kill()  # which has not looked yet
+        two.alert(0)
+        two.stories[0].leave()
+        redis.start()
+        two.stories[0].begin()
+        two.work_for(300)
+        assert reasons(two.mails) == ["opening", "closing", "follow-up"]
+        assert two.told == two.raised
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -1,38 +1,41 @@
 """Credentials: how they are shown to a mail server, and kept from everyone else.
 
-RFC 4954 (SMTP AUTH), RFC 4616 (PLAIN, in UTF-8), RFC 2195 (CRAM-MD5). smtplib's own `login` encodes in ASCII
-only, and on failure raises errors that hold the password.
+RFC 4954 (SMTP AUTH), RFC 4616 (PLAIN, in UTF-8), RFC 2195 (CRAM-MD5), and XOAUTH2, which is Google's and Microsoft's.
+smtplib's own `login` encodes in ASCII only, and on failure raises errors that hold the password.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from alertlog.echoes import Echoes
 from alertlog.errors import SessionRefused
 
 if TYPE_CHECKING:
     import smtplib
 
+    from alertlog.access import Auth
+
 Reply = tuple[int, bytes]
 
 INSIDE_TLS = ("PLAIN", "LOGIN", "CRAM-MD5")
 IN_THE_CLEAR = ("CRAM-MD5", "PLAIN", "LOGIN")  # the first does not show the password to who listens
-_TRY_ANOTHER = frozenset({504, 534, 538})
+TRY_ANOTHER = frozenset({504, 534, 538})
 """The mechanism is unknown, too weak, or wants encryption: not the password's fault (RFC 4954 section 6)."""
+LINE_LIMIT = 510
+"""Octets of a command without its line end (RFC 5321 section 4.5.3.1.4); an answer to a 334 may be longer."""
 
-TEXT_LIMIT = 300
-"""Characters kept of what a server says."""
 
-_MASK = b"[redacted]"
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]{2,}")
+def mechanisms(auth: Auth, order: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the mechanisms to try: in this order, or the one that was chosen."""
+    return order if auth == "auto" else (auth.upper(),)
 
 
 class Credentials:
-    """A user name and a password, or neither.
+    """A user name and a password, or a token in its place, or neither.
 
     What a server answers may repeat them, as text or in base64; `redact` takes them out again.
     """
@@ -40,8 +43,9 @@ class Credentials:
     def __init__(self, username: str, password: str) -> None:
         self._username = _octets(username)
         self._password = _octets(password)
-        self._cores: tuple[bytes, ...] = ()
-        self._keep_secret(self._password)
+        self._echoes = Echoes(self._password)
+        self.redact = self._echoes.redact
+        self.readable = self._echoes.readable
 
     def __bool__(self) -> bool:
         return bool(self._username)
@@ -66,7 +70,7 @@ class Credentials:
         for mechanism in mechanisms:
             if mechanism in offered:
                 reply = self._exchange(client, mechanism)
-                if reply[0] not in _TRY_ANOTHER:
+                if reply[0] not in TRY_ANOTHER:
                     break
         return reply
 
@@ -74,12 +78,29 @@ class Credentials:
         if mechanism == "PLAIN":
             response = _encoded(b"\0" + self._username + b"\0" + self._password)
             return client.docmd("AUTH", f"PLAIN {response}")
+        if mechanism == "XOAUTH2":
+            return self._show_token(client)
         code, challenge = client.docmd("AUTH", mechanism)
         for answer in self._answers(mechanism):
             if code != 334:
                 break
             code, challenge = client.docmd(_encoded(answer(challenge)))
         return code, challenge
+
+    def _show_token(self, client: smtplib.SMTP) -> Reply:
+        response = _encoded(b"user=" + self._username + b"\1auth=Bearer " + self._password + b"\1\1")
+        command = f"XOAUTH2 {response}"
+        if len(f"AUTH {command}") <= LINE_LIMIT:
+            code, said = client.docmd("AUTH", command)
+        else:  # longer ones have to wait until they are asked for (RFC 4954 section 4)
+            code, said = client.docmd("AUTH", "XOAUTH2")
+            if code == 334:
+                code, said = client.docmd(response)
+        if code != 334:
+            return code, said
+        # Not a question, but why it is refused; the refusal itself comes when that is answered with nothing.
+        code, refusal = client.docmd("")
+        return code, refusal + b" " + _decoded(said)
 
     def _answers(self, mechanism: str) -> tuple[Callable[[bytes], bytes], ...]:
         if mechanism == "LOGIN":
@@ -88,25 +109,8 @@ class Credentials:
 
     def _digest(self, challenge: bytes) -> bytes:
         digest = hmac.digest(self._password, base64.b64decode(challenge), "md5").hex().encode("ascii")
-        self._keep_secret(digest)
+        self._echoes.know(digest)
         return self._username + b" " + digest
-
-    def _keep_secret(self, secret: bytes) -> None:
-        self._cores += tuple(filter(None, _cores(secret)))
-
-    def redact(self, text: bytes) -> bytes:
-        """Return the text without the password, and without any base64 word that has it inside."""
-        if self._password:
-            text = text.replace(self._password, _MASK)
-        return _BASE64.sub(self._masked, text) if self._cores else text
-
-    def readable(self, reply: bytes) -> str:
-        """Return what a server said as one line of printable text, redacted and cut to size."""
-        text = self.redact(reply).decode("utf-8", "replace")
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:TEXT_LIMIT]
-
-    def _masked(self, word: re.Match[bytes]) -> bytes:
-        return _MASK if any(core in word[0] for core in self._cores) else word[0]
 
 
 def _octets(text: str) -> bytes:
@@ -121,11 +125,8 @@ def _encoded(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")
 
 
-def _cores(secret: bytes) -> Iterator[bytes]:
-    """Yield what a base64 text with the secret in it shows of that, for the three ways it can lie there.
-
-    Characters at its ends that also carry bits of what stands before and after it are left out.
-    """
-    for offset in range(3):
-        whole = (offset + len(secret)) * 8 // 6
-        yield base64.b64encode(bytes(offset) + secret)[(offset * 8 + 5) // 6 : whole]
+def _decoded(challenge: bytes) -> bytes:
+    try:
+        return base64.b64decode(challenge)
+    except ValueError:
+        return challenge

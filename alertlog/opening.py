@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from alertlog.errors import SessionRefused
-from alertlog.login import IN_THE_CLEAR, INSIDE_TLS, Credentials
+from alertlog.login import IN_THE_CLEAR, INSIDE_TLS, Credentials, mechanisms
 from alertlog.tls import Tls, tls_context
 from alertlog.variables import MAX_TIMEOUT
 from alertlog.wire import (
@@ -152,11 +152,18 @@ class Opening:
         inside_tls = isinstance(self.client.sock, ssl.SSLSocket)
         if not (inside_tls or is_loopback(self._address) or self._settings.insecure_login):
             raise SessionRefused("no login without TLS, except to a loopback address or if it is allowed", stage="auth")
-        code, reply = self._credentials.log_in(self.client, INSIDE_TLS if inside_tls else IN_THE_CLEAR)
+        ways = mechanisms(self._settings.auth, INSIDE_TLS if inside_tls else IN_THE_CLEAR)
+        code, reply = self._credentials.log_in(self.client, ways)
         if not code:
-            raise SessionRefused(f"{self._settings.host} offers no login by {', '.join(INSIDE_TLS)}", stage="auth")
+            raise SessionRefused(f"{self._settings.host} offers no login by {self._missing()}", stage="auth")
         if code != 235:
             raise smtplib.SMTPResponseException(code, reply)
+
+    def _missing(self) -> str:
+        """Return what a login needs, and what there is instead."""
+        wanted = ", ".join(mechanisms(self._settings.auth, INSIDE_TLS))
+        offered = self._credentials.readable(self.client.esmtp_features.get("auth", "").encode())
+        return f"{wanted}; it offers {', '.join(offered.upper().split())}" if offered else wanted
 
     def _peer(self, greeting: bytes) -> Peer:
         settings, readable = self._settings, self._credentials.readable

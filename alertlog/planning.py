@@ -35,12 +35,17 @@ ASIDE_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """How one handler writes: its pace, and where its wording and its SMTP settings come from at each round."""
+    """How one handler writes: its pace, and where its wording and its SMTP settings come from at each round.
+
+    Attributes:
+        learn: is told each secret that comes meanwhile, to keep it out of what is written.
+    """
 
     pace: Pace
     wording: Callable[[], Wording]
     read_settings: Callable[[], SmtpSettings]
     bounds: Bounds = field(default_factory=Bounds)
+    learn: Callable[[str], object] = str
 
 
 @dataclass(frozen=True, slots=True)

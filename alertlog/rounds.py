@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -121,10 +122,10 @@ class Rounds:
             with self._keeper.lock:  # a fork waits for the import too
                 from alertlog.delivery import Delivery  # only now: Jinja2 and smtplib are for who has mail
                 from alertlog.smtp import connect
+                from alertlog.tokens import Tokens
 
-            self._delivery = Delivery(
-                self._post, self._keeper, self._reporter, self._clock, connect=self._connect or connect
-            )
+            way = self._connect or partial(connect, tokens=Tokens(self._clock, self._post.learn))
+            self._delivery = Delivery(self._post, self._keeper, self._reporter, self._clock, connect=way)
         self.under_way = todo.letters
         try:
             with self._counts_written():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from alertlog.access import Auth, TokenSource, login_problems, token_source
 from alertlog.errors import ConfigError
 from alertlog.mailbox import Mailbox
 from alertlog.variables import (
@@ -15,7 +16,6 @@ from alertlog.variables import (
     Environment,
     Setting,
     Transport,
-    is_loopback,
     readable_file,
 )
 
@@ -55,6 +55,8 @@ class SmtpSettings:
             speak without TLS.
         unset_transport: the variable that chooses the transport, if nobody did; "" otherwise.
         insecure_login: True if the deployer allowed credentials without TLS.
+        auth: how to log in, where there are credentials.
+        token_source: where the token comes from that stands for a password; None if there is none.
     """
 
     host: str
@@ -70,11 +72,19 @@ class SmtpSettings:
     plain_on_loopback: bool = False
     unset_transport: str = ""
     insecure_login: bool = False
+    auth: Auth = "auto"
+    token_source: TokenSource | None = None
 
     @property
     def place(self) -> str:
         """Where mail goes, without secrets: equal as long as nothing but a secret or a recipient changes."""
-        return f"{self.host}:{self.port} {self.transport} {self.username} {self.sender.address}"
+        login = "" if self.auth == "auto" else f" {self.auth} {self.token_source or ''}"
+        return f"{self.host}:{self.port} {self.transport} {self.username} {self.sender.address}{login}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in any text that leaves; "" among them is none."""
+        return (self.password, *(self.token_source.secrets if self.token_source else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +147,17 @@ def describe(settings: SmtpSettings, prefix: str = "SMTP_") -> dict[str, str]:
         "TIMEOUT_SECONDS": f"{settings.timeout:g}",
         "USERNAME": settings.username,
         "PASSWORD": settings.password,
+        "AUTH": settings.auth,
+        **(settings.token_source.texts() if settings.token_source else {}),
         "FROM": settings.sender.readable,
         "TO": ", ".join(recipient.readable for recipient in settings.recipients),
         "CA_FILE": settings.ca_file,
         "INSECURE_LOGIN": "allow" if settings.insecure_login else "",
     }
     for setting in SETTINGS:
-        if setting.secret and texts[setting.suffix]:
+        if setting.secret and texts.get(setting.suffix):
             texts[setting.suffix] = MASK
-    return {f"{prefix}{setting.suffix}": texts[setting.suffix] for setting in SETTINGS}
+    return {f"{prefix}{setting.suffix}": texts.get(setting.suffix, "") for setting in SETTINGS}
 
 
 def _read(environ: Mapping[str, str], prefix: str, defaults: SmtpDefaults) -> SmtpSettings | dict[str, str]:
@@ -159,7 +171,7 @@ def _read(environ: Mapping[str, str], prefix: str, defaults: SmtpDefaults) -> Sm
             fallback = _port(values["TRANSPORT"] or "starttls", None if env.says("HOST") else defaults)
         values[setting.suffix] = env.read(setting, fallback)
     problems = _by_argument(env, prefix, arguments)
-    problems |= _secure_problems(defaults) | _login_problems(values, prefix, problems)
+    problems |= _secure_problems(defaults) | login_problems(values, prefix, problems)
     return problems or _settings(values, prefix, env, defaults)
 
 
@@ -181,22 +193,6 @@ def _port(transport: Transport, arguments: SmtpDefaults | None) -> str:
         return str(arguments.port)
     # SMTPHandler knows no implicit TLS, so who chose that did not mean its port.
     return str(PORTS["ssl"] if transport == "ssl" else HANDLER_PORT)
-
-
-def _login_problems(values: Mapping[str, Any], prefix: str, problems: Mapping[str, str]) -> dict[str, str]:
-    user, password = f"{prefix}USERNAME", f"{prefix}PASSWORD"
-    if problems.keys() & {user, password}:
-        return {}
-    if bool(values["USERNAME"]) != bool(values["PASSWORD"]):
-        absent, there = (password, user) if values["USERNAME"] else (user, password)
-        return {absent: f"is not set, and {there} is: they go together"}
-    exposed = values["TRANSPORT"] == "none" and values["USERNAME"] and values["HOST"]
-    if exposed and not values["INSECURE_LOGIN"] and not is_loopback(values["HOST"]):
-        return {
-            f"{prefix}TRANSPORT": f"is none, which would show {password} to the network;"
-            f" use starttls or ssl, or set {prefix}INSECURE_LOGIN=allow"
-        }
-    return {}
 
 
 def _secure_problems(defaults: SmtpDefaults) -> dict[str, str]:
@@ -229,4 +225,6 @@ def _settings(values: dict[str, Any], prefix: str, env: Environment, defaults: S
         plain_on_loopback=moved_over and undecided and not values["USERNAME"],
         unset_transport=f"{prefix}TRANSPORT" if undecided else "",
         insecure_login=bool(values["INSECURE_LOGIN"]),
+        auth=values["AUTH"],
+        token_source=token_source(values),
     )

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Self
 
 from alertlog.errors import DeliveryError, LetterRejected, ServerUnavailable, SessionRefused
 from alertlog.failures import FOREIGN, Failures
-from alertlog.login import Credentials
+from alertlog.login import TRY_ANOTHER, Credentials
 from alertlog.opening import Opening, Peer, expect
+from alertlog.tokens import Tokens
 from alertlog.wire import Client, Deadline, Dial, dial
 
 if TYPE_CHECKING:
@@ -68,31 +69,53 @@ class Receipt:
     reply: str
 
 
-def connect(settings: SmtpSettings, clock: Clock, dial: Dial = dial) -> Session:
+def connect(settings: SmtpSettings, clock: Clock, dial: Dial = dial, tokens: Tokens | None = None) -> Session:
     """Open a session, encrypted and logged in as the settings say. It is a context manager.
 
     Args:
         settings: where to and how; `timeout` bounds this and the first letter together.
         clock: what the deadline is read from.
         dial: how to reach a host's port.
+        tokens: those that were had before; by default there are none.
 
     Raises:
-        ServerUnavailable: there is no connection, it broke, or a reply was 4xx.
+        ServerUnavailable: there is no connection, it broke, or a reply was 4xx; or there is no token now.
         DeadlineExceeded: the time is up.
-        SessionRefused: a 5xx, a certificate that is not to be trusted, no STARTTLS, no login.
+        SessionRefused: a 5xx, a certificate that is not to be trusted, no STARTTLS, no login, no token.
     """
     deadline = Deadline(clock, settings.timeout)
+    tokens = tokens or Tokens(clock)
+    opened = _opened(settings, deadline, dial, tokens)
+    if isinstance(opened, DeliveryError) and _gave_up(opened, settings, tokens):
+        opened = _opened(settings, deadline, dial, tokens)
+        if isinstance(opened, DeliveryError):
+            _gave_up(opened, settings, tokens)
+    if isinstance(opened, DeliveryError):
+        # Out here no exception is being handled any more, so this one gets no context.
+        raise opened
+    return opened
+
+
+def _opened(settings: SmtpSettings, deadline: Deadline, dial: Dial, tokens: Tokens) -> Session | DeliveryError:
     credentials = Credentials(settings.username, settings.password)
-    failures = Failures(settings, credentials)
-    opening = Opening(settings, credentials, deadline, dial)
     try:
+        if settings.token_source is not None:
+            deadline.stage = "token"
+            credentials = Credentials(settings.username, tokens.of(settings.token_source, deadline))
+            deadline.stage = "connect"
+        opening = Opening(settings, credentials, deadline, dial)
         peer = opening.open()
     except FOREIGN as error:
-        failure = failures.of(error, deadline.stage)
-    else:
-        return Session(opening.client, peer, deadline, credentials, failures)
-    # Out here no exception is being handled any more, so this one gets no context.
-    raise failure
+        return Failures(settings, credentials).of(error, deadline.stage)
+    return Session(opening.client, peer, deadline, credentials, Failures(settings, credentials))
+
+
+def _gave_up(error: DeliveryError, settings: SmtpSettings, tokens: Tokens) -> bool:
+    """Give a token up that the server has refused; return whether another one can be had in its place."""
+    refused = error.stage == "auth" and error.code is not None and error.category == "refused"
+    if not refused or error.code in TRY_ANOTHER or settings.token_source is None:
+        return False
+    return tokens.forget(settings.token_source)
 
 
 class Session:

@@ -6,7 +6,6 @@ as "is not a number": the variable's name comes before it.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +13,10 @@ from typing import Any, Literal, NamedTuple, cast
 
 import environs
 
+from alertlog import access
 from alertlog.errors import ConfigError
-from alertlog.mailbox import UNPRINTABLE, ascii_domain, mailbox, mailboxes
+from alertlog.hosts import host
+from alertlog.mailbox import mailbox, mailboxes
 from alertlog.place import variable
 from alertlog.redact import Redactor
 
@@ -25,30 +26,6 @@ PORTS: Mapping[Transport, int] = {"starttls": 587, "ssl": 465, "none": 25}
 MAX_TIMEOUT = 300
 """Seconds."""
 REQUIRED = "is required, and not set"
-
-
-def _host(text: str) -> str:
-    # The text is in no error: `smtp://user:password@host` is a common mistake.
-    if UNPRINTABLE.search(text) or re.search(r"\s", text):
-        raise ValueError("holds a line break, a space or a control character")
-    if "://" in text:
-        raise ValueError("has a scheme; give the name or the address alone")
-    bare = text.removeprefix("[").removesuffix("]") if text.startswith("[") else text
-    if _ip(bare) is not None:
-        return bare
-    if ":" in text:
-        raise ValueError("has a port; that is a variable of its own")
-    name = text.removesuffix(".")
-    if name.rpartition(".")[2].isdecimal():
-        raise ValueError("is neither a name nor an address")
-    return ascii_domain(name) + text[len(name) :]
-
-
-def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text) if text.isascii() else None
-    except ValueError:
-        return None
 
 
 def _transport(text: str) -> Transport:
@@ -72,20 +49,6 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= MAX_TIMEOUT:  # False for NaN
         raise ValueError(f"has to be a number of seconds above 0, and {MAX_TIMEOUT} at most")
     return seconds
-
-
-def _username(text: str) -> str:
-    if UNPRINTABLE.search(text):
-        raise ValueError("holds a control character")
-    return text
-
-
-def _password(text: str) -> str:
-    # NUL separates the parts of AUTH PLAIN (RFC 4616 section 2). A lone surrogate would fail late, in an
-    # error that carries the password.
-    if re.search(r"[\0\ud800-\udfff]", text):
-        raise ValueError("is not UTF-8 text, or holds a NUL")
-    return text
 
 
 def readable_file(text: str) -> str:
@@ -118,27 +81,25 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("HOST", "the server's name or address", _host, required=True),
+    Setting("HOST", "the server's name or address", host, required=True),
     Setting("TRANSPORT", "starttls, ssl or none; never downgraded", _transport, default="starttls"),
     Setting("PORT", "1 to 65535", _port, default=f"{', '.join(map(str, PORTS.values()))} by transport"),
     Setting("TIMEOUT_SECONDS", "wall time of one whole attempt, greeting to QUIT", _seconds, default="10"),
-    Setting("USERNAME", "to log in with; both or neither", _username),
-    Setting("PASSWORD", "to log in with; both or neither", _password, secret=True),
+    Setting("USERNAME", "to log in with; both or neither", access.username),
+    Setting("PASSWORD", "to log in with; both or neither", access.secret, secret=True),
+    Setting("AUTH", f"{', '.join(access.AUTHS[:-1])} or {access.AUTHS[-1]}", access.auth, default="auto"),
+    Setting("TOKEN", "for xoauth2, in the place of a password", access.token, secret=True),
+    Setting("TOKEN_COMMAND", "a program that prints a token, run without a shell", access.command),
+    Setting("OAUTH_TOKEN_URL", "an OAuth 2 token endpoint (extra oauth)", access.token_url),
+    Setting("OAUTH_CLIENT_ID", "who asks there", access.visible),
+    Setting("OAUTH_CLIENT_SECRET", "the client's own secret", access.secret, secret=True),
+    Setting("OAUTH_SCOPE", "what the token is to be good for", access.visible),
+    Setting("OAUTH_REFRESH_TOKEN", "instead of a grant by client credentials", access.token, secret=True),
     Setting("FROM", "one mailbox, display name allowed", mailbox, required=True),
     Setting("TO", "mailboxes, comma-separated as in a header", mailboxes, required=True),
     Setting("CA_FILE", "a private CA, in addition to the system's", readable_file),
     Setting("INSECURE_LOGIN", "allow: credentials may cross the network without TLS", _allow),
 )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address says by itself that it is this machine (RFC 6761 section 6.3)."""
-    address = _ip(host)
-    if address is not None:
-        mapped = getattr(address, "ipv4_mapped", None)  # Python 3.11 does not look into it
-        return (mapped or address).is_loopback
-    name = host.removesuffix(".").lower()
-    return name == "localhost" or name.endswith(".localhost")
 
 
 class _Unusable(NamedTuple):

@@ -179,6 +179,7 @@ class Works:
             self._wording,
             self._read_settings,
             Bounds(given.outbox_incidents, given.outbox_bytes),
+            lambda secret: self.redactor.learn({}, [secret]),
         )
 
     def _wording(self) -> Wording:
@@ -202,7 +203,7 @@ class Works:
         defaults = SmtpDefaults(given.host, given.port, given.sender, given.recipients, given.secure, given.timeout)
         self.redactor.learn(os.environ)  # a file of secrets may have changed, and a variable been set, since the start
         settings = read_smtp(os.environ, given.env_prefix, defaults)
-        self.redactor.learn({}, [settings.password])  # should it have changed in between
+        self.redactor.learn({}, settings.secrets)  # should it have changed in between
         return settings
 
     # Say so

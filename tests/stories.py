@@ -89,6 +89,7 @@ class Story:
     Attributes:
         environ: the SMTP variables; to be changed as a deployer would.
         wording: how letters speak.
+        learnt: the secrets that came while mail was sent.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Story:
         self.pace = Pace(**pace)
         self.bounds = Bounds()
         self.raised = 0
+        self.learnt: list[str] = []
         self.begin()
 
     def begin(self) -> None:
@@ -121,7 +123,7 @@ class Story:
         self.begin()
 
     def _prepare(self) -> Rounds:
-        post = Post(self.pace, lambda: self.wording, lambda: read_smtp(self.environ), self.bounds)
+        post = Post(self.pace, lambda: self.wording, lambda: read_smtp(self.environ), self.bounds, self.learnt.append)
         self.rounds = Rounds(self.place, OWNER, post, self.intake, self.recorder, self.clock, environ=self.environ)
         return self.rounds
 

@@ -23,6 +23,7 @@ HEAVY = (
     "environs",
     "jinja2",
     "marshmallow",
+    "oauthlib",
     "platformdirs",
     "pythonjsonlogger",
     "sqlite3",

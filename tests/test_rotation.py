@@ -34,6 +34,24 @@ def test_a_password_whose_file_changes_is_known_from_the_next_round_on(handler: 
     assert handler.works.reporter._redactor is handler.works.redactor
 
 
+def test_a_token_and_the_secrets_of_a_token_server_are_known_from_the_next_round_on(
+    handler: AlertHandler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    handler.alert_of(record("the first"))
+    monkeypatch.delenv("SMTP_PASSWORD_FILE")
+    monkeypatch.setenv("SMTP_AUTH", "xoauth2")
+    (tmp_path / "token").write_text(f"{NEW}\n")
+    monkeypatch.setenv("SMTP_TOKEN_FILE", str(tmp_path / "token"))
+    assert handler.works.settings() is not None
+    assert handler.alert_of(record(f"tried {NEW}")).message == f"tried {MARK}"
+
+
+def test_a_token_that_comes_while_mail_is_sent_is_known_from_then_on(handler: AlertHandler) -> None:
+    handler.alert_of(record("the first"))
+    handler.works.post().learn("ya29.granted")
+    assert handler.alert_of(record("tried ya29.granted")).message == f"tried {MARK}"
+
+
 def test_a_secret_set_after_the_first_record_is_known_from_the_next_round_on(
     handler: AlertHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,17 @@ BASE = {"SMTP_HOST": "mail.example.org", "SMTP_FROM": "etl@x.org", "SMTP_TO": "o
 NAMES = [f"SMTP_{setting.suffix}" for setting in SETTINGS]
 SECRET = "correct horse + battery/staple=é"
 LOGIN = {"SMTP_USERNAME": "etl", "SMTP_PASSWORD": SECRET}
+XOAUTH2 = {"SMTP_AUTH": "xoauth2", "SMTP_USERNAME": "etl@x.org"}
+TOKEN = {**XOAUTH2, "SMTP_TOKEN": "ya29.a-token"}
+COMMAND = {**XOAUTH2, "SMTP_TOKEN_COMMAND": "env 'a token' --fresh"}
+OAUTH = {
+    **XOAUTH2,
+    "SMTP_OAUTH_TOKEN_URL": "https://login.example.org/token",
+    "SMTP_OAUTH_CLIENT_ID": "etl",
+    "SMTP_OAUTH_CLIENT_SECRET": SECRET,
+    "SMTP_OAUTH_SCOPE": "send mail",
+    "SMTP_OAUTH_REFRESH_TOKEN": "1//refresh",
+}
 HANDLER = SmtpDefaults(host="relay.example.org", sender="etl@x.org", recipients=("ops@x.org",))
 
 
@@ -109,18 +120,21 @@ def test_each_variable_can_be_a_file_instead(tmp_path: Path) -> None:
     environ = {
         **BASE,
         **LOGIN,
+        "SMTP_AUTH": "login",
         "SMTP_TRANSPORT": "none",
         "SMTP_PORT": "26",
         "SMTP_TIMEOUT_SECONDS": "7",
         "SMTP_CA_FILE": str(certificate),
         "SMTP_INSECURE_LOGIN": "allow",
     }
-    assert sorted(environ) == sorted(NAMES)
-    files = {}
-    for name, value in environ.items():
-        (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
-        files[f"{name}_FILE"] = str(tmp_path / name)
-    assert read_smtp(files) == read_smtp(environ)
+    environs = [environ, {**BASE, **TOKEN}, {**BASE, **COMMAND}, {**BASE, **OAUTH}]
+    assert {name for environ in environs for name in environ} == {*NAMES}
+    for environ in environs:
+        files = {}
+        for name, value in environ.items():
+            (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
+            files[f"{name}_FILE"] = str(tmp_path / name)
+        assert read_smtp(files) == read_smtp(environ)
 
 
 def test_only_the_mapping_that_is_given_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +178,14 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         "SMTP_USERNAME": "a\0b",
         "SMTP_PASSWORD": SECRET,
         "SMTP_PASSWORD_FILE": str(tmp_path / "x"),
+        "SMTP_AUTH": "ntlm",
+        "SMTP_TOKEN": "two words",
+        "SMTP_TOKEN_COMMAND": "/nowhere/a-command",
+        "SMTP_OAUTH_TOKEN_URL": "http://login.example.org/token",
+        "SMTP_OAUTH_CLIENT_ID": "é",
+        "SMTP_OAUTH_CLIENT_SECRET": f"{SECRET}\0",
+        "SMTP_OAUTH_SCOPE": "send\nmail",
+        "SMTP_OAUTH_REFRESH_TOKEN": "two words",
         "SMTP_FROM": "a@x.org, b@x.org",
         "SMTP_TO": "jane",
         "SMTP_CA_FILE": "/nowhere",
@@ -436,6 +458,14 @@ def test_the_description_says_by_variable_what_is_in_force() -> None:
         "MAIL_TIMEOUT_SECONDS": "10",
         "MAIL_USERNAME": "etl",
         "MAIL_PASSWORD": "********",
+        "MAIL_AUTH": "auto",
+        "MAIL_TOKEN": "",
+        "MAIL_TOKEN_COMMAND": "",
+        "MAIL_OAUTH_TOKEN_URL": "",
+        "MAIL_OAUTH_CLIENT_ID": "",
+        "MAIL_OAUTH_CLIENT_SECRET": "",
+        "MAIL_OAUTH_SCOPE": "",
+        "MAIL_OAUTH_REFRESH_TOKEN": "",
         "MAIL_FROM": "etl@x.org",
         "MAIL_TO": "Élodie <a@x.org>, b@x.org",
         "MAIL_CA_FILE": "",
@@ -444,18 +474,33 @@ def test_the_description_says_by_variable_what_is_in_force() -> None:
     assert describe(replace(settings, password="", insecure_login=True))["SMTP_PASSWORD"] == ""
 
 
-def test_the_description_is_an_environment_that_says_the_same() -> None:
-    settings = replace(read_smtp(BASE), unset_transport="")
+@pytest.mark.parametrize("login", [{}, COMMAND])
+def test_the_description_is_an_environment_that_says_the_same(login: Texts) -> None:
+    settings = replace(read_smtp({**BASE, **login}), unset_transport="")
     assert read_smtp(describe(settings)) == settings
+
+
+@pytest.mark.parametrize("login", [TOKEN, OAUTH])
+def test_the_description_masks_what_is_secret_of_a_token(login: Texts) -> None:
+    described = describe(read_smtp({**BASE, **login}))
+    secrets = [name for name in login if name.endswith(("TOKEN", "SECRET"))]
+    assert {described[name] for name in secrets} == {"********"}
+    assert {name: described[name] for name in login if name not in secrets} == {
+        name: value for name, value in login.items() if name not in secrets
+    }
 
 
 def test_the_place_is_the_same_as_long_as_only_a_secret_or_a_recipient_changes() -> None:
     settings = read_smtp({**BASE, **LOGIN})
     assert settings.place == "mail.example.org:587 starttls etl etl@x.org"
     assert replace(settings, password="x", recipients=(), timeout=1.0).place == settings.place
-    for change in ({"host": "x"}, {"port": 1}, {"transport": "ssl"}, {"username": "x"}):
+    for change in ({"host": "x"}, {"port": 1}, {"transport": "ssl"}, {"username": "x"}, {"auth": "plain"}):
         assert replace(settings, **change).place != settings.place
     assert replace(settings, sender=Mailbox("x@x.org")).place != settings.place
+    client = read_smtp({**BASE, **OAUTH})
+    assert SECRET not in client.place
+    assert read_smtp({**BASE, **OAUTH, "SMTP_OAUTH_CLIENT_SECRET": "x"}).place == client.place
+    assert read_smtp({**BASE, **OAUTH, "SMTP_OAUTH_CLIENT_ID": "x"}).place != client.place
 
 
 def test_settings_are_frozen() -> None:
@@ -471,13 +516,26 @@ def test_the_table_lists_what_the_design_promises() -> None:
         ("TIMEOUT_SECONDS", "10"),
         ("USERNAME", ""),
         ("PASSWORD", ""),
+        ("AUTH", "auto"),
+        ("TOKEN", ""),
+        ("TOKEN_COMMAND", ""),
+        ("OAUTH_TOKEN_URL", ""),
+        ("OAUTH_CLIENT_ID", ""),
+        ("OAUTH_CLIENT_SECRET", ""),
+        ("OAUTH_SCOPE", ""),
+        ("OAUTH_REFRESH_TOKEN", ""),
         ("FROM", ""),
         ("TO", ""),
         ("CA_FILE", ""),
         ("INSECURE_LOGIN", ""),
     ]
     assert [setting.suffix for setting in SETTINGS if setting.required] == ["HOST", "FROM", "TO"]
-    assert [setting.suffix for setting in SETTINGS if setting.secret] == ["PASSWORD"]
+    assert [setting.suffix for setting in SETTINGS if setting.secret] == [
+        "PASSWORD",
+        "TOKEN",
+        "OAUTH_CLIENT_SECRET",
+        "OAUTH_REFRESH_TOKEN",
+    ]
     assert all(setting.meaning for setting in SETTINGS)
 
 

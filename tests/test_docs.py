@@ -21,6 +21,7 @@ from alertlog.cli import main
 from alertlog.console import EXIT_CODES
 from alertlog.events import EVENTS, FIELDS
 from alertlog.reasons import Why
+from alertlog.settings import read_smtp
 from alertlog.testing import MailServer
 from alertlog.variables import PORTS, SETTINGS
 from tests.pages import ROOT, Page, code, pages
@@ -247,6 +248,18 @@ def test_readme_and_quickstart_and_ci_run_the_same_commands() -> None:
         found = re.findall(rf"^python3 -m venv .*{pattern}$", README, re.MULTILINE)
         assert found == [command]
     assert ("sh", f"{DEMO}\n") in ENGLISH["quickstart.md"].blocks
+
+
+def test_each_environment_that_is_shown_for_a_provider_is_complete(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a-secret\n")
+    shown = [text for language, text in ENGLISH["providers.md"].blocks if language == "sh"]
+    assert len(shown) == 6
+    for text in shown:
+        environ = dict(line.split("=", 1) for line in text.splitlines())
+        files = {name: str(secret) for name in environ if name.endswith("_FILE")}
+        settings = read_smtp(environ | files)
+        assert settings.auth == environ.get("SMTP_AUTH", "auto")
 
 
 def test_readme_lists_the_variables_that_are_read() -> None:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from alertlog.entry import enter
 from alertlog.errors import DeliveryError, LetterRejected, ServerUnavailable, SessionRefused
 from alertlog.failures import FOREIGN, Failures
-from alertlog.login import TRY_ANOTHER, Credentials
-from alertlog.opening import Opening, Peer, expect
+from alertlog.login import Credentials
+from alertlog.opening import Peer, expect
 from alertlog.tokens import Tokens
 from alertlog.wire import Client, Deadline, Dial, dial
 
@@ -83,39 +84,11 @@ def connect(settings: SmtpSettings, clock: Clock, dial: Dial = dial, tokens: Tok
         DeadlineExceeded: the time is up.
         SessionRefused: a 5xx, a certificate that is not to be trusted, no STARTTLS, no login, no token.
     """
-    deadline = Deadline(clock, settings.timeout)
-    tokens = tokens or Tokens(clock)
-    opened = _opened(settings, deadline, dial, tokens)
-    if isinstance(opened, DeliveryError) and _gave_up(opened, settings, tokens):
-        opened = _opened(settings, deadline, dial, tokens)
-        if isinstance(opened, DeliveryError):
-            _gave_up(opened, settings, tokens)
-    if isinstance(opened, DeliveryError):
+    entered = enter(settings, Deadline(clock, settings.timeout), dial, tokens or Tokens(clock))
+    if isinstance(entered, DeliveryError):
         # Out here no exception is being handled any more, so this one gets no context.
-        raise opened
-    return opened
-
-
-def _opened(settings: SmtpSettings, deadline: Deadline, dial: Dial, tokens: Tokens) -> Session | DeliveryError:
-    credentials = Credentials(settings.username, settings.password)
-    try:
-        if settings.token_source is not None:
-            deadline.stage = "token"
-            credentials = Credentials(settings.username, tokens.of(settings.token_source, deadline))
-            deadline.stage = "connect"
-        opening = Opening(settings, credentials, deadline, dial)
-        peer = opening.open()
-    except FOREIGN as error:
-        return Failures(settings, credentials).of(error, deadline.stage)
-    return Session(opening.client, peer, deadline, credentials, Failures(settings, credentials))
-
-
-def _gave_up(error: DeliveryError, settings: SmtpSettings, tokens: Tokens) -> bool:
-    """Give a token up that the server has refused; return whether another one can be had in its place."""
-    refused = error.stage == "auth" and error.code is not None and error.category == "refused"
-    if not refused or error.code in TRY_ANOTHER or settings.token_source is None:
-        return False
-    return tokens.forget(settings.token_source)
+        raise entered
+    return Session(entered.client, entered.peer, entered.deadline, entered.credentials, entered.failures)
 
 
 class Session:

@@ -9,9 +9,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from logging import LogRecord, getLevelNamesMapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from alertlog.checks import ABOVE_ZERO, number, texts, whole
+
+if TYPE_CHECKING:
+    from alertlog.mailbox import Mailbox
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -41,6 +44,8 @@ class Arguments:
     Attributes:
         host, port, sender, recipients, secure, timeout: what SMTPHandler's arguments say; the environment overrides.
         subject: template of the Subject header; `subjects`: templates by kind.
+        environment: which deployment of the service this is; None for what ALERTLOG_ENVIRONMENT says.
+        reply_to: mailboxes for those who answer; templates: a folder of the deployer's own, None for alertlog's.
         alert_level: records at this level and above are mailed; None for the handler's own level, if that is
             WARNING or above, else CRITICAL.
         context_lines: records shown that came before the alert; 0 for none.
@@ -67,6 +72,9 @@ class Arguments:
     outbox: str | None = None
     env_prefix: str = "SMTP_"
     language: Language = "en"
+    environment: str | None = None
+    reply_to: tuple[Mailbox, ...] = ()
+    templates: str | None = None
     outbox_incidents: int = 1_000
     outbox_bytes: int = 64 * 1024 * 1024
     fingerprint: Callable[[LogRecord], str] | None = None
@@ -167,11 +175,33 @@ def secure_of(secure: object) -> tuple[str, ...] | None:
     )
 
 
-def outbox_of(outbox: object) -> str | None:
-    """Return the outbox's path, None for None. Raises ValueError if it is not absolute, or no path."""
-    if outbox is None:
+def path_of(name: str, value: object) -> str | None:
+    """Return a path as text, None for None. Raises ValueError if it is not absolute, or no path."""
+    if value is None:
         return None
-    path = os.fspath(outbox) if isinstance(outbox, (str, os.PathLike)) else ""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""
     if isinstance(path, str) and os.path.isabs(path) and "\0" not in path:
         return path
-    raise ValueError("outbox: has to be an absolute path")
+    raise ValueError(f"{name}: has to be an absolute path")
+
+
+def reply_to_of(reply_to: object) -> tuple[Mailbox, ...]:
+    """Return one mailbox or several, none for None.
+
+    Raises:
+        ValueError: one is none, or only an extension of SMTP could carry it (RFC 6531), which not every server has.
+    """
+    if reply_to is None:
+        return ()
+    given = ", ".join(texts("reply_to", reply_to))
+    from alertlog.mailbox import mailboxes  # costs imports that few handlers need
+
+    try:
+        found = mailboxes(given)
+    except ValueError:
+        found = ()
+    if found and all(mailbox.address.isascii() for mailbox in found):
+        return found
+    raise ValueError(
+        "reply_to: has to be a mailbox, such as `Ops <ops@example.org>`, or several, in ASCII before the @"
+    )

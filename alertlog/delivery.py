@@ -117,6 +117,7 @@ class Delivery:
         except Exception as error:
             self._set_aside(todo, waiting, LetterRejected(f"it could not be composed: {error!r}", stage="compose"))
             return None
+        self._outcomes.composed(letter)
         return _Sending(waiting, letter, recipients)
 
     def _send(self, todo: Round, session: Sends, sending: _Sending) -> None:

@@ -53,6 +53,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "outbox_unavailable": Event(logging.ERROR, "alerts can't be kept on disk; memory stands in"),
         "outbox_corrupt": Event(logging.ERROR, "the outbox was damaged, set aside, and begun anew"),
         "alert_capture_failed": Event(logging.ERROR, "a record was broken; what could be read was taken"),
+        "template_failed": Event(logging.ERROR, "a template of the deployer's own failed; alertlog's stood in for it"),
         "alert_expired": Event(logging.ERROR, "alerts could not be sent for a week and are given up"),
         "fleet_unavailable": Event(
             logging.WARNING, "the windows shared by hosts are out of reach; each goes on by itself"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from logging import getLevelNamesMapping
 
 from alertlog import telemetry
 from alertlog.alert import Alert, Incident
 from alertlog.frames import innermost
 from alertlog.headers import squeezed, visible
-from alertlog.view import Section
+from alertlog.view import Entry, Section, Tone
 from alertlog.words import Words
 
 TEXT_LIMIT = 70_000
@@ -32,12 +33,6 @@ def body_of(alert: Alert) -> str:
     return alert.text or alert.message
 
 
-def said_by(sample: Alert, incident: Incident) -> str:
-    """Return what a sample says, with its exception where that says something else than the first alert's."""
-    other = not sample.text and sample.exception != incident.alert.exception
-    return "\n".join(filter(None, (body_of(sample), sample.exception if other else "")))
-
-
 def headline(text: str) -> str:
     """Return the first line that says anything."""
     lines = text[: TITLE_LIMIT * 10].splitlines()
@@ -49,12 +44,43 @@ def hosts_of(incident: Incident) -> str:
     return ", ".join(incident.hosts) or incident.alert.host
 
 
+def tone_of(level: int) -> Tone:
+    if level >= 50:
+        return "critical"
+    if level >= 40:
+        return "error"
+    return "warning" if level >= 30 else "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where mails come from.
+
+    Attributes:
+        service: what is being watched.
+        environment: which one of its deployments, such as `production`, or "".
+        handler: the name of the handler that sends, or "".
+        host: the name of the machine that sends, or "" for that of the alerts.
+    """
+
+    service: str
+    environment: str = ""
+    handler: str = ""
+    host: str = ""
+
+    @property
+    def name(self) -> str:
+        """The service and, if it has several, which of its deployments."""
+        service = squeezed(self.service, TITLE_LIMIT)
+        return f"{service} ({squeezed(self.environment, NAME_LIMIT)})" if self.environment else service
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """An incident laid out in one language."""
 
     incident: Incident
-    service: str
+    origin: Origin
     words: Words
 
     def frame(self) -> str:
@@ -80,7 +106,7 @@ class Evidence:
         yield Section(self.words.say("Where and when"), rows=(*self._places(), *self._times()))
         if not alert.text:
             yield from self._unless_empty("Traceback", self._shown(alert.traceback.rstrip(), TEXT_LIMIT))
-        if before := "\n".join(self._before(alert)):
+        if before := tuple(self._before(alert)):
             yield Section(self.words.say("Before it"), entries=before)
         yield from self._samples("Also seen in this incident", [sample for sample in samples if not sample.resolved])
 
@@ -88,20 +114,21 @@ class Evidence:
         if text:
             yield Section(self.words.say(title), text=text)
 
-    def _before(self, alert: Alert) -> Iterator[str]:
+    def _before(self, alert: Alert) -> Iterator[Entry]:
         """Yield what the task logged before; the further lines of a text are indented, to look like no record."""
+        levels = getLevelNamesMapping()
         for when, level, logger, text in alert.context[-CONTEXT_LIMIT:]:
             time = self.words.time(when, beside=alert.created)
-            source = f"{squeezed(level, NAME_LIMIT):<8} {squeezed(logger, TITLE_LIMIT)}:"
-            yield f"{time} {source} {self._shown(text, SAMPLE_LIMIT)}".replace("\n", "\n    ")
+            said = f"{squeezed(logger, TITLE_LIMIT)}: {self._shown(text, SAMPLE_LIMIT)}".replace("\n", "\n    ")
+            yield Entry(time, f"{squeezed(level, NAME_LIMIT):<8}", tone_of(levels.get(level, 0)), said)
 
     def _samples(self, title: str, samples: Iterable[Alert]) -> Iterator[Section]:
         for sample in samples:
-            text = self._shown(said_by(sample, self.incident), SAMPLE_LIMIT)
+            text = self._shown(body_of(sample), SAMPLE_LIMIT)
             yield Section(self.words.say(title), (self.words.moment(sample.created),), text=text)
 
     def _extras(self, alert: Alert) -> Iterator[tuple[str, str]]:
-        extras = [extra for extra in alert.extras if not telemetry.told_elsewhere(*extra, self.service)]
+        extras = [extra for extra in alert.extras if not telemetry.told_elsewhere(*extra, self.origin.service)]
         for name, value in extras[:EXTRAS_LIMIT]:
             yield squeezed(name, NAME_LIMIT), self._shown(value, VALUE_LIMIT)
         left_out = len(extras) - EXTRAS_LIMIT
@@ -113,7 +140,8 @@ class Evidence:
         incident, alert, say = self.incident, self.incident.alert, self.words.say
         process = f"{alert.process} ({alert.pid})" if alert.pid else alert.process
         for label, value in (
-            (say("Service"), self.service),
+            (say("Service"), self.origin.service),
+            (say("Environment"), self.origin.environment),
             (say("Kind"), incident.kind),
             (say("Level"), f"{incident.levelname} ({incident.level})"),
             (say("Logger"), alert.logger),

@@ -12,11 +12,12 @@ from alertlog.arguments import (
     Arguments,
     language_of,
     level_of,
-    outbox_of,
+    path_of,
     prefix_of,
     recipients_of,
     refuse_credentials,
     refuse_unknown,
+    reply_to_of,
     secure_of,
     server_of,
 )
@@ -51,6 +52,9 @@ class AlertHandler(Taking):
         outbox: absolute path of the outbox; by default ALERTLOG_OUTBOX, else a file in the user's state folder.
         env_prefix: what the names of the SMTP variables begin with.
         language: `en` or `fr`, for the labels of the mail.
+        environment: which deployment of the service this is; by default ALERTLOG_ENVIRONMENT, else none is named.
+        reply_to: one mailbox or several, for those who answer a mail.
+        templates: absolute path of a folder with a letter.html, a letter.txt or both, which replace alertlog's.
         outbox_incidents: how many incidents the handler's part of the outbox may hold; beyond it, those that are told
             and quiet close, then further trouble is counted together, one incident a kind.
         outbox_bytes: size of the outbox's file beyond which the same happens.
@@ -84,6 +88,9 @@ class AlertHandler(Taking):
         outbox: str | os.PathLike[str] | None = None,
         env_prefix: str = "SMTP_",
         language: str = "en",
+        environment: str | None = None,
+        reply_to: str | Sequence[str] | None = None,
+        templates: str | os.PathLike[str] | None = None,
         outbox_incidents: int = 1_000,
         outbox_bytes: int = 64 * 1024 * 1024,
         fingerprint: Callable[[logging.LogRecord], str] | str | None = None,
@@ -109,9 +116,12 @@ class AlertHandler(Taking):
             quiet_after=quiet_after,
             mails_per_hour=mails_per_hour,
             shutdown_timeout=shutdown_timeout,
-            outbox=outbox_of(outbox),
+            outbox=path_of("outbox", outbox),
             env_prefix=env_prefix,
             language=language_of(language),
+            environment=checks.text("environment", environment),
+            reply_to=reply_to_of(reply_to),
+            templates=path_of("templates", templates),
             outbox_incidents=outbox_incidents,
             outbox_bytes=outbox_bytes,
             fingerprint=checks.function("fingerprint", fingerprint),

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from types import MappingProxyType
 
 from alertlog.alert import Alert, Draft, Incident
-from alertlog.evidence import headline
+from alertlog.evidence import Origin, headline
 from alertlog.headers import (
     addresses,
     cut_at_word,
@@ -26,6 +26,7 @@ from alertlog.headers import (
 from alertlog.mailbox import Mailbox
 from alertlog.parts import alternatives
 from alertlog.report import counted, is_test, view_of
+from alertlog.view import View
 from alertlog.words import Language, Words, local_time, words_in
 
 SUBJECT_LIMIT = 120
@@ -43,11 +44,13 @@ class Letter:
         message_id: as in its header, in angle brackets.
         sender: the envelope's sender address.
         content: the whole message, CRLF line ends, not dot-stuffed, ASCII only.
+        problems: by file, what a template of the deployer's own failed with; alertlog's own stands in its place.
     """
 
     message_id: str
     sender: str
     content: bytes
+    problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,10 @@ class Wording:
         subjects: templates by kind, each used as it is but for its placeholders.
         language: of the labels; subjects are never translated.
         handler: the name of the handler that sends, or "".
+        environment: which deployment of the service this is, such as `production`, or "".
+        host: the name of the machine that sends, or "".
+        reply_to: who gets the answers of those who answer; nobody in particular if empty.
+        templates: a folder of the deployer's own templates, or "".
         drill: True where all that is told is an operator's test, and marked as one.
     """
 
@@ -68,31 +75,51 @@ class Wording:
     subjects: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     language: Language = "en"
     handler: str = ""
+    environment: str = ""
+    host: str = ""
+    reply_to: tuple[Mailbox, ...] = ()
+    templates: str = ""
     drill: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.service, self.environment, self.handler, self.host)
 
 
 def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox]) -> Letter:
     """Return the letter that tells what the draft holds; bounded work and size for any text in it."""
-    words = words_in(wording.language)
     if wording.drill:
         draft = replace(draft, incidents=tuple(map(_as_test, draft.incidents)))
-    view = view_of(draft, wording.service, wording.handler, words)
     identifier = message_id(draft.message_id)
-    subject = _subject(draft, wording, words)
-    head = "".join(_headers(draft, subject, wording, sender, recipients)).encode("ascii")
-    return Letter(identifier, sender.address, head + alternatives(view, identifier))
+    head = "".join(_headers(draft, subject_line(draft, wording), wording, sender, recipients)).encode("ascii")
+    body = alternatives(view_for(draft, wording), identifier, wording.templates)
+    return Letter(identifier, sender.address, head + body.content, body.problems)
+
+
+def view_for(draft: Draft, wording: Wording) -> View:
+    """Return what the mail says, before it has a form."""
+    return view_of(draft, wording.origin, words_in(wording.language))
+
+
+def subject_line(draft: Draft, wording: Wording) -> str:
+    """Return the subject of the mail: a digest's own, else that of its alert."""
+    if draft.reason == "digest":
+        subject = _digest_subject(draft, wording, words_in(wording.language))
+    else:  # the first alert's, in all mails of an incident: mail programs split a thread where the subject changes
+        subject = subject_of(draft.incidents[0].alert, wording)
+    return cut_at_word(f"[test] {subject}", SUBJECT_LIMIT) if is_test(draft) else subject
 
 
 def subject_of(alert: Alert, wording: Wording) -> str:
     """Return the subject of an alert, one clean line: the user's own, else its kind's, else the general one.
 
-    A `{name}` in a template is replaced by the extra of that name, or by a field of the alert. Service and
-    level are no extra's to replace, so that no record disguises where it comes from. Other braces stay.
+    A `{name}` in a template is replaced by the extra of that name, or by a field of the alert. Service, environment
+    and level are no extra's to replace, so that no record disguises where it comes from. Other braces stay.
     """
     if own := squeezed(alert.subject, SUBJECT_LIMIT):
         return own
     template = wording.subjects.get(alert.kind) or wording.subject or DEFAULT_SUBJECT
-    values = _values(alert, wording.service)
+    values = _values(alert, wording)
     return _filled(template, values) or _filled(DEFAULT_SUBJECT, values)
 
 
@@ -106,7 +133,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return cut_at_word(one_line(text), SUBJECT_LIMIT) if replaced else one_line(text)
 
 
-def _values(alert: Alert, service: str) -> dict[str, str]:
+def _values(alert: Alert, wording: Wording) -> dict[str, str]:
     return {
         "kind": alert.kind,
         "summary": headline(alert.message or alert.exception),
@@ -123,26 +150,19 @@ def _values(alert: Alert, service: str) -> dict[str, str]:
         "function": alert.function,
         "fingerprint": alert.fingerprint,
         **dict(alert.extras),
-        "service": service,
+        "service": wording.service,
+        "environment": wording.environment,
         "level": str(alert.level),
         "levelname": alert.levelname,
     }
-
-
-def _subject(draft: Draft, wording: Wording, words: Words) -> str:
-    if draft.reason == "digest":
-        subject = _digest_subject(draft, wording, words)
-    else:  # the first alert's, in all mails of an incident: mail programs split a thread where the subject changes
-        subject = subject_of(draft.incidents[0].alert, wording)
-    return cut_at_word(f"[test] {subject}", SUBJECT_LIMIT) if is_test(draft) else subject
 
 
 def _digest_subject(draft: Draft, wording: Wording, words: Words) -> str:
     worst = [(incident, incident.alert) for incident in draft.incidents[:20]]
     names = [incident.kind or headline(alert.message) or alert.logger for incident, alert in worst]
     listed = ", ".join(dict.fromkeys(squeezed(name, 40) for name in names))
-    subject = f"[{squeezed(wording.service, 40)}] {counted(draft, words)}: {listed}"
-    return cut_at_word(subject, SUBJECT_LIMIT)
+    told = words.say("{title}: {text}", title=counted(draft, words), text=listed)
+    return cut_at_word(f"[{squeezed(wording.service, 40)}] {told}", SUBJECT_LIMIT)
 
 
 def _as_test(incident: Incident) -> Incident:
@@ -156,6 +176,8 @@ def _headers(
     yield verbatim("Message-ID", [message_id(draft.message_id)])
     yield addresses("From", [Mailbox(sender.address, sender.name or wording.service)])
     yield addresses("To", recipients)
+    if wording.reply_to:
+        yield addresses("Reply-To", wording.reply_to)
     yield unstructured("Subject", subject)
     yield from _thread(draft)
     yield from _urgency(draft)

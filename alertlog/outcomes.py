@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from alertlog import policy
@@ -11,6 +12,7 @@ from alertlog.smtp import Receipt
 from alertlog.waiting import Waiting
 
 if TYPE_CHECKING:
+    from alertlog.letter import Letter
     from alertlog.settings import SmtpSettings
 
 
@@ -19,6 +21,20 @@ class Outcomes:
 
     def __init__(self, reporter: Reports) -> None:
         self._reporter = reporter
+        self._problems: Mapping[str, str] = {}
+
+    def composed(self, letter: Letter) -> None:
+        """Say what is wrong with the deployer's templates, once until it changes: each attempt composes anew."""
+        if letter.problems and letter.problems != self._problems:
+            said = "; ".join(f"{name}: {problem}" for name, problem in letter.problems.items())
+            self._reporter.report(
+                "template_failed",
+                f"alertlog's own template took its place: {said}",
+                message_id=letter.message_id,
+                stage="compose",
+                problems=dict(letter.problems),
+            )
+        self._problems = letter.problems
 
     def sent(self, settings: SmtpSettings, waiting: Waiting, receipt: Receipt, seconds: float) -> None:
         self._reporter.report(

@@ -115,6 +115,15 @@ def service_name(argument: str | None, environ: Mapping[str, str]) -> str:
     return variable("ALERTLOG_SERVICE", environ).strip() or _program()
 
 
+def environment_name(argument: str | None, environ: Mapping[str, str]) -> str:
+    """Return which deployment of the service this is: the handler's argument, else ALERTLOG_ENVIRONMENT, else "".
+
+    Raises:
+        ConfigError: ALERTLOG_ENVIRONMENT_FILE can't be used.
+    """
+    return (argument or "").strip() or variable("ALERTLOG_ENVIRONMENT", environ).strip()
+
+
 def handler_name(given: str | None, env_prefix: str) -> str:
     """Return the handler's name in the outbox: as `dictConfig` names it, else `alerts`, the name in logging.yaml.
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from alertlog.alert import Alert, Draft, Incident, Reason
-from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, body_of, headline, hosts_of
+from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, Origin, body_of, headline, hosts_of, tone_of
 from alertlog.footer import Footer, since
 from alertlog.headers import squeezed
-from alertlog.view import Section, Tone, View
+from alertlog.view import Section, View
 from alertlog.words import Words
 
 _BADGES: Mapping[Reason, str] = {
@@ -20,15 +20,17 @@ _BADGES: Mapping[Reason, str] = {
     "digest": "Digest",
     "test": "Test",
 }
+_AT_ITS_END: tuple[Reason, ...] = ("closing", "resolved")
+"""Mails that tell how an incident went: their readers need no more to act at once."""
 _FOLDED = "There were too many different alerts to keep: this one stands for several, counted together."
 _MUTED = "Muted from {begin} to {end}: {reason}"
 _MUTED_FOR_DAYS = "Muted from {begin} until {end}: {reason}"
 _TEST = "This is a test: nothing has happened. An operator sent it to see whether alerts arrive."
 
 
-def view_of(draft: Draft, service: str, handler: str, words: Words) -> View:
+def view_of(draft: Draft, origin: Origin, words: Words) -> View:
     """Return what the mail says, in the given language."""
-    teller = _Teller(squeezed(service, TITLE_LIMIT), handler, words)
+    teller = _Teller(origin, words)
     return teller.digest(draft) if draft.reason == "digest" else teller.incident(draft)
 
 
@@ -43,35 +45,26 @@ def counted(draft: Draft, words: Words) -> str:
     return words.say("{alerts} in {incidents}", alerts=alerts, incidents=incidents)
 
 
-def tone_of(level: int) -> Tone:
-    if level >= 50:
-        return "critical"
-    if level >= 40:
-        return "error"
-    return "warning" if level >= 30 else "info"
-
-
 @dataclass(frozen=True, slots=True)
 class _Teller:
-    service: str
-    handler: str
+    origin: Origin
     words: Words
 
     def incident(self, draft: Draft) -> View:
         (incident,) = draft.incidents
         alert, say = incident.alert, self.words.say
         over = draft.reason == "resolved"
-        footer = self._footer(draft, hosts_of(incident))
+        footer = self._footer(draft, self.origin.host or hosts_of(incident))
         hint, command = footer.command()
-        evidence = Evidence(incident, self.service, self.words)
+        evidence = Evidence(incident, self.origin, self.words)
         return View(
             words=self.words,
             tone="good" if over else tone_of(incident.level),
             badge=f"{squeezed(incident.levelname, NAME_LIMIT)} · {say(_BADGES[draft.reason])}",
             notices=((say(_TEST),) if is_test(draft) else ()) + tuple(self._notes(incident)),
             title=self._title(alert),
-            leads=tuple(self._leads(draft.reason, incident)),
-            frame=evidence.frame(),
+            leads=tuple(self._leads(draft, incident)),
+            frame="" if draft.reason in _AT_ITS_END else evidence.frame(),
             sections=tuple(evidence.sections()),
             footer=(*footer.lines(), self._fingerprint(incident)),
             hint=hint,
@@ -82,7 +75,7 @@ class _Teller:
         worst = max(incident.level for incident in draft.incidents)
         first = min(incident.first for incident in draft.incidents)
         last = max(incident.last for incident in draft.incidents)
-        footer = self._footer(draft, host="")
+        footer = self._footer(draft, self.origin.host)
         hint, command = footer.command()
         return View(
             words=self.words,
@@ -90,7 +83,7 @@ class _Teller:
             badge=self.words.say("Digest"),
             notices=(self.words.say(_TEST),) if is_test(draft) else (),
             title=counted(draft, self.words),
-            leads=(self.service, self.words.span(first, last)),
+            leads=(self.origin.name, self.words.span(first, last)),
             sections=tuple(self._entry(incident) for incident in draft.incidents),
             footer=tuple(footer.lines()),
             hint=hint,
@@ -116,25 +109,37 @@ class _Teller:
     def _title(self, alert: Alert) -> str:
         return headline(body_of(alert)) or headline(alert.exception) or self.words.say("(no message)")
 
-    def _leads(self, reason: Reason, incident: Incident) -> Iterator[str]:
-        alert = incident.alert
-        yield from self._exception(alert)
+    def _leads(self, draft: Draft, incident: Incident) -> Iterator[str]:
         place = self._where(hosts_of(incident))
-        course = tuple(self._course(reason, incident))
+        if draft.reason in _AT_ITS_END:
+            yield from self._end(draft, incident)
+            yield place
+            yield from self._exception(incident.alert)
+            return
+        yield from self._exception(incident.alert)
+        course = tuple(self._course(incident))
         # Whoever reads of an incident again knows where it is, and wants to hear how it went on.
-        yield from (place, *course) if reason in ("opening", "test") else (*course, place)
+        yield from (*course, place) if draft.reason == "follow-up" else (place, *course)
 
     def _exception(self, alert: Alert) -> Iterator[str]:
         if alert.exception and alert.message and not alert.text:
             yield squeezed(alert.exception, TITLE_LIMIT)
 
-    def _course(self, reason: Reason, incident: Incident) -> Iterator[str]:
-        if reason == "resolved":
-            lasted = self.words.duration(incident.last - incident.first)
-            yield self.words.say("Resolved after {duration}.", duration=lasted)
+    def _course(self, incident: Incident) -> Iterator[str]:
         if incident.total > 1:
             yield self._news(incident)
         yield self._span(incident)
+
+    def _end(self, draft: Draft, incident: Incident) -> Iterator[str]:
+        """Yield how it ended, how often it came, and from when to when all of it."""
+        words = self.words
+        if draft.reason == "resolved":
+            yield words.say("Resolved after {duration}.", duration=words.duration(incident.last - incident.first))
+        else:
+            quiet = words.duration(draft.date - incident.last)
+            yield words.say("Closed {duration} after its last alert.", duration=quiet)
+        yield self._news(incident)
+        yield words.span(incident.first, incident.last)
 
     def _news(self, incident: Incident) -> str:
         """Return how many alerts are new, how many there were in all, and how fast they come."""
@@ -166,7 +171,7 @@ class _Teller:
         return words.plural(*more, incident.untold), in_all
 
     def _footer(self, draft: Draft, host: str) -> Footer:
-        return Footer(draft, self._where(host), self.handler, self.words)
+        return Footer(draft, self._where(host), self.origin.handler, self.words)
 
     def _fingerprint(self, incident: Incident) -> str:
         fingerprint = squeezed(incident.fingerprint, NAME_LIMIT)
@@ -174,5 +179,5 @@ class _Teller:
 
     def _where(self, host: str) -> str:
         if not host:
-            return self.service
-        return self.words.say("{service} on {host}", service=self.service, host=squeezed(host, TITLE_LIMIT))
+            return self.origin.name
+        return self.words.say("{service} on {host}", service=self.origin.name, host=squeezed(host, TITLE_LIMIT))

@@ -5,6 +5,7 @@ All text in it is visible and bounded already; the templates only lay it out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,20 +15,45 @@ Tone = Literal["critical", "error", "warning", "info", "good"]
 """How a mail or a section looks; its level stands beside it in words."""
 
 
+_MARKUP = 300
+"""Bytes of HTML around one entry, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record that came before an alert.
+
+    Attributes:
+        time: to the millisecond, with the day where it is another one than the alert's.
+        level: in words; "" in a note of how many are left out.
+        text: the logger and what it said; the further lines are indented, to look like no record.
+    """
+
+    time: str
+    level: str
+    tone: Tone
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A heading with what is under it: lines of prose, rows of label and value, text kept as it is.
 
     Attributes:
-        entries: text of several entries, one a line, where the further lines of each are indented.
+        title: what it is about.
         badge: the level in words, in a section that tells a whole incident.
+        tone: the level as a colour, where there is a badge.
+        lines: prose.
+        rows: label and value.
+        text: kept as it is.
+        entries: records, oldest first.
     """
 
     title: str
     lines: tuple[str, ...] = ()
     rows: tuple[tuple[str, str], ...] = ()
     text: str = ""
-    entries: str = ""
+    entries: tuple[Entry, ...] = ()
     badge: str = ""
     tone: Tone = "info"
 
@@ -37,11 +63,17 @@ class View:
     """A letter's content in the order of reading.
 
     Attributes:
+        words: the language.
+        tone: the level as a colour.
+        badge: the level in words, and why the mail exists.
         notices: what must be known first, such as that this is a test.
         title: what happened, in a line.
         leads: where, since when, how often: the lines that a phone shows before the mail is opened.
         frame: where the exception was raised, and the code there, or "".
+        sections: the evidence; in a digest, one for each incident.
+        footer: why the mail exists, who sent it, the fingerprint.
         hint: what `command` is good for; both are "" where there is nothing to do.
+        command: what mutes the incident.
     """
 
     words: Words
@@ -72,4 +104,18 @@ class View:
     def _section_within(self, section: Section, characters: int) -> Section:
         cut = self.words.cut
         rows = tuple((label, cut(value, characters)) for label, value in section.rows)
-        return replace(section, rows=rows, text=cut(section.text, characters), entries=cut(section.entries, characters))
+        entries = tuple(self._last_entries(section.entries, characters))
+        return replace(section, rows=rows, text=cut(section.text, characters), entries=entries)
+
+    def _last_entries(self, entries: tuple[Entry, ...], characters: int) -> Iterator[Entry]:
+        """Yield as many as there is room for, the last ones, with a note of how many are left out."""
+        room, shown = characters, 0
+        for entry in reversed(entries):
+            room -= _MARKUP + len(entry.text)
+            if room < 0:
+                break
+            shown += 1
+        if left_out := len(entries) - shown:
+            note = self.words.plural("{n} earlier record left out", "{n} earlier records left out", left_out)
+            yield Entry("", "", "info", f"[... {note} ...]")
+        yield from entries[left_out:]

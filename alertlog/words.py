@@ -1,18 +1,17 @@
 """What a letter says in English or in French, with dates and numbers as people there write them.
 
-The English text is the key of its translation, as in gettext. A template's own placeholders are filled in by
-`str.format`, which never looks into the values.
+The translations are a gettext catalogue, whose keys are the English texts. A text's own placeholders are filled in
+by `str.format`, which never looks into the values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from importlib.resources import files
 from typing import Literal
-
-from alertlog.french import CATALOGUE
 
 Language = Literal["en", "fr"]
 
@@ -38,8 +37,7 @@ class Words:
         first_day: how the first day of a month is written.
         group: what stands between groups of three digits.
         point: the decimal separator.
-        plural_from: the smallest number that takes the plural; in English nought does too.
-        catalogue: by English text, the text in this language.
+        translations: by English text, the text in this language.
     """
 
     language: Language
@@ -47,17 +45,15 @@ class Words:
     first_day: str
     group: str
     point: str
-    plural_from: int
-    catalogue: Mapping[str, str]
+    translations: NullTranslations
 
-    def say(self, text: str, **values: str) -> str:
+    def say(self, text: str, /, **values: str) -> str:
         """Return the text in this language, with its placeholders filled in."""
-        return self.catalogue.get(text, text).format(**values)
+        return self.translations.gettext(text).format(**values)
 
     def plural(self, one: str, many: str, number: int) -> str:
         """Return the form that goes with the number, which stands in it as `{n}`."""
-        singular = number == 1 or 0 <= number < self.plural_from
-        return self.say(one if singular else many, n=self.number(number))
+        return self.translations.ngettext(one, many, number).format(n=self.number(number))
 
     def number(self, number: int) -> str:
         return f"{number:,}".replace(",", self.group)
@@ -129,11 +125,6 @@ def local_time(seconds: float) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _typeset(french: str) -> str:
-    """Return the text with its high punctuation tied to the word before: no line begins with a colon."""
-    return french.replace(" :", "\N{NO-BREAK SPACE}:").replace(" ;", "\N{NARROW NO-BREAK SPACE};")
-
-
 ENGLISH = Words(
     "en",
     (
@@ -143,23 +134,26 @@ ENGLISH = Words(
     first_day="1",
     group=",",
     point=".",
-    plural_from=0,
-    catalogue=MappingProxyType({}),
+    translations=NullTranslations(),
 )
-FRENCH = Words(
-    "fr",
-    (
-        *("janvier", "février", "mars", "avril", "mai", "juin", "juillet"),
-        *("août", "septembre", "octobre", "novembre", "décembre"),
-    ),
-    first_day="1er",
-    group="\N{NARROW NO-BREAK SPACE}",
-    point=",",
-    plural_from=2,
-    catalogue=MappingProxyType({english: _typeset(french) for english, french in CATALOGUE.items()}),
-)
-_LANGUAGES = MappingProxyType({"en": ENGLISH, "fr": FRENCH})
 
 
 def words_in(language: Language) -> Words:
-    return _LANGUAGES[language]
+    return ENGLISH if language == "en" else _french()
+
+
+@cache
+def _french() -> Words:
+    with files("alertlog").joinpath("locale", "fr", "LC_MESSAGES", "alertlog.mo").open("rb") as catalogue:
+        translations = GNUTranslations(catalogue)
+    return Words(
+        "fr",
+        (
+            *("janvier", "février", "mars", "avril", "mai", "juin", "juillet"),
+            *("août", "septembre", "octobre", "novembre", "décembre"),
+        ),
+        first_day="1er",
+        group="\N{NARROW NO-BREAK SPACE}",
+        point=",",
+        translations=translations,
+    )

@@ -7,9 +7,9 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import ReferenceType
 
 from alertlog.alert import Alert
@@ -22,7 +22,7 @@ from alertlog.events import Reporter
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
-from alertlog.place import REDIS_URL, handler_name, outbox_path, service_name, variable
+from alertlog.place import REDIS_URL, environment_name, handler_name, outbox_path, service_name, variable
 from alertlog.redact import Redactor
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from alertlog.planning import Post
     from alertlog.rounds import Rounds
     from alertlog.settings import SmtpSettings
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds that `close()` waits where neither the handler nor the environment says how long."""
@@ -52,22 +55,23 @@ class Works:
         self.redactor = Redactor.of(os.environ)
         self.reporter = Reporter(self.redactor, self.clock)
         self.host = socket.gethostname()
-        self.place, service = self._surroundings()
+        given = self.arguments
+        self.place = self._told(outbox_path, given.outbox, None, "alerts are kept in memory only")
+        service = self._told(service_name, given.service, "alertlog", "the service is called alertlog")
+        self._environment = self._told(environment_name, given.environment, "", "mails name no environment")
         self.owner = Owner(service, handler_name(name, arguments.env_prefix))
         self.intake = Intake(self.place, self.owner, self.clock, self._report_unwritable)
         self.courier = Courier(self.rounds, self.intake, self.reporter)
 
-    def _surroundings(self) -> tuple[Path | None, str]:
+    def _told(
+        self, read: Callable[[str | None, Mapping[str, str]], T], argument: str | None, otherwise: U, outcome: str
+    ) -> T | U:
+        """Return what an argument or else the environment says, and something else where that is wrong."""
         try:
-            place = outbox_path(self.arguments.outbox, os.environ)
+            return read(argument, os.environ)
         except ConfigError as error:
-            place = None
-            self._report_problems(error, "alerts are kept in memory only")
-        try:
-            return place, service_name(self.arguments.service, os.environ)
-        except ConfigError as error:
-            self._report_problems(error, "the service is called alertlog")
-            return place, "alertlog"
+            self._report_problems(error, outcome)
+            return otherwise
 
     def attend(self, handler: ReferenceType[Lifetime]) -> None:
         """Start the courier at this process's first record: an earlier process may have left something to send.
@@ -186,7 +190,10 @@ class Works:
         from alertlog.letter import Wording
 
         given = self.arguments
-        return Wording(self.owner.service, given.subject, given.subjects, given.language, self.owner.handler)
+        return Wording(
+            self.owner.service, given.subject, given.subjects, given.language, self.owner.handler,
+            self._environment, self.host, given.reply_to, given.templates or "",
+        )  # fmt: skip
 
     def rounds(self) -> Rounds:
         """Return new tools for a courier, which import what they need: to be called on its thread."""

@@ -190,7 +190,7 @@ def samples() -> dict[str, Draft]:
         "delayed": draft("opening", incident(traced()), date=MOMENT + 1_900),
         "quota": draft("opening"),
         "follow-up": draft("follow-up", repeated()),
-        "closing": draft("closing", repeated(count=2)),
+        "closing": draft("closing", repeated(count=2), date=MOMENT + 190 + 3_600),
         "resolved": draft("resolved", replace(over, samples=(*over.samples, back))),
         "test": draft("test", incident(alert(message="A test", extras=(), test=True))),
         "digest": draft("digest", repeated(), incident(failure(level=40, levelname="ERROR"), count=3)),

@@ -17,11 +17,12 @@ from alertlog.arguments import (
     Arguments,
     language_of,
     level_of,
-    outbox_of,
+    path_of,
     prefix_of,
     recipients_of,
     refuse_credentials,
     refuse_unknown,
+    reply_to_of,
     secure_of,
     server_of,
 )
@@ -85,6 +86,20 @@ WRONG: dict[str, list[object]] = {
     "outbox_incidents": [9, 0, -1, 10.0, "1000", True, None, 10**9],
     "outbox_bytes": [1024 * 1024 - 1, 0, 1e9, "64M", True, None, 10**30],
     "fingerprint": [5, True, "nowhere.at_all", "logging.CRITICAL", "", b"len", []],
+    "environment": [5, True, b"production", ["production"]],
+    "reply_to": [
+        5,
+        True,
+        b"a@x.org",
+        {"a": 1},
+        [],
+        "",
+        "ops",
+        "a@x.org\nBcc: b@x.org",
+        ["a@x.org", None],
+        f"{SECRET}@",
+    ],
+    "templates": ["mail", "./mail", "~/mail", "", "/mail\0", b"/mail", 5, True, Path("mail")],
     "env_prefix": ["", "_", "SMTP ", "SMTP=", "SMTP\n", "É_", "a-b", "A\0", 5, None, True, b"SMTP_"],
     "language": ["de", "EN", "", None, [], ["en"], 5],
 }
@@ -138,6 +153,14 @@ RIGHT: dict[str, list[object]] = {
     "outbox_incidents": [10, 1_000_000],
     "outbox_bytes": [1024 * 1024, 10**9],
     "fingerprint": [None, by_record, "tests.test_arguments.by_record", logging.Filter],
+    "environment": [None, "", "production"],
+    "reply_to": [
+        None,
+        "ops@example.org",
+        "Ops <ops@example.org>, b@x.org",
+        ["Ops <ops@example.org>", "b@bücher.example"],
+    ],
+    "templates": [None, "/etc/app/mail", Path("/etc/app/mail")],
     "env_prefix": ["BACKUP_SMTP_", "S"],
     "language": ["en", "fr"],
 }
@@ -266,7 +289,23 @@ def test_a_level_is_a_number_or_a_name_that_logging_knows() -> None:
 
 
 def test_an_outbox_is_an_absolute_path() -> None:
-    assert [outbox_of(path) for path in (None, "/a", Path("/a"))] == [None, "/a", "/a"]
+    assert [path_of("outbox", path) for path in (None, "/a", Path("/a"))] == [None, "/a", "/a"]
+
+
+def test_those_who_get_the_answers_are_read_as_in_a_header_and_listed_once() -> None:
+    given = ["Ops on call <ops@Example.org>, anna@bücher.example", "ops@example.org"]
+    assert [str(mailbox) for mailbox in reply_to_of(given)] == [
+        '"Ops on call" <ops@example.org>',
+        "anna@xn--bcher-kva.example",
+    ]
+    assert reply_to_of(None) == ()
+
+
+def test_an_answer_that_only_some_servers_could_carry_is_refused_by_name_and_not_by_value() -> None:
+    with pytest.raises(ValueError, match="in ASCII before the @") as caught:
+        reply_to_of("jürgen@example.org")
+    assert "rgen" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_mail_is_written_in_a_language_that_there_is() -> None:

@@ -502,6 +502,27 @@ def test_a_letter_that_cannot_be_composed_is_set_aside_loudly_and_the_others_go(
     assert letter.aside
 
 
+def test_a_broken_template_of_the_deployers_costs_no_mail_and_is_told_once_until_it_changes(
+    file: Path, server: MailServer, tmp_path: Path
+) -> None:
+    template = tmp_path / "letter.txt"
+    story = Story(file, server)
+    story.wording = Wording("shop", templates=str(tmp_path))
+    said = []
+    for number, source in enumerate(["{{ nothing }}", "{{ nothing }}", "mine", "{{ nothing }}", "{{ other }}"]):
+        template.write_text(source)
+        os.utime(template, (number, number))
+        story.alert(f"Disk {number} full")
+        story.work(after=10)
+        said.append([event.fields["problems"]["letter.txt"] for event in story.recorder.named("template_failed")])
+        story.recorder.clear()
+    first, other = (f"UndefinedError: '{name}' is undefined (line 1)" for name in ("nothing", "other"))
+    assert said == [[first], [], [], [first], [other]]
+    texts = [mail.text for mail in server.mails]
+    assert [text == "mine\n" for text in texts] == [False, False, True, False, False]
+    assert all(f"Disk {number} full" in text for number, text in enumerate(texts) if number != 2)
+
+
 # No reply after the dot
 
 

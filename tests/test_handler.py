@@ -109,6 +109,25 @@ def test_a_record_below_the_alert_level_is_not_mailed(server: MailServer, log: L
     assert len(server.mails) == 1
 
 
+def test_a_mail_is_written_as_the_arguments_say(server: MailServer, log: Log, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("{{ view.leads[0] }}\n{{ view.footer | join('|') }}")
+    logger = log(service="etl", environment="staging", reply_to=["Ops <ops@example.org>"], templates=tmp_path)
+    logger.critical("Quota used")
+    (mail,) = server.wait_for(1)
+    assert mail.message["Reply-To"] == "Ops <ops@example.org>"
+    host = socket.gethostname()
+    assert mail.text.startswith(f"etl (staging) on {host}\n")
+    assert f"|Sent by alertlog for etl (staging) on {host}, handler alerts|" in mail.text
+
+
+def test_the_environment_of_the_deployment_is_named_by_a_variable(
+    server: MailServer, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERTLOG_ENVIRONMENT", "production")
+    log(service="etl").critical("Quota used")
+    assert "etl (production) on " in server.wait_for(1)[0].text
+
+
 @pytest.mark.parametrize(
     ("level", "alert_level", "mailed"),
     [
@@ -596,7 +615,7 @@ def test_a_filter_decides_and_may_replace_the_record(server: MailServer, log: Lo
     [
         {},
         {"SMTP_HOST": "smtp://x:y@host", "SMTP_PORT": "0", "SMTP_TRANSPORT": "tls", "SMTP_TIMEOUT_SECONDS": "NaN"},
-        {"ALERTLOG_OUTBOX": "relative", "ALERTLOG_SERVICE_FILE": "/does/not/exist"},
+        {"ALERTLOG_OUTBOX": "relative", "ALERTLOG_SERVICE_FILE": "/no/service", "ALERTLOG_ENVIRONMENT_FILE": "/no"},
     ],
 )
 def test_a_bad_environment_never_raises_and_is_reported_once(

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from alertlog import AlertHandler, framing, keeper
+from alertlog import AlertHandler, keeper
+from alertlog import journal as journals
 from alertlog.alert import Incident, Tally
 from alertlog.clearing import Removed, purge_all
 from alertlog.crowd import CROWD
@@ -264,7 +265,7 @@ def test_the_journals_of_killed_processes_are_read_once_and_removed(
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal takes many pieces to read."""
-    monkeypatch.setattr(framing, "READ_AT_ONCE", 1_000)
+    monkeypatch.setattr(journals, "READ_AT_ONCE", 1_000)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from alertlog.alert import Alert, Cause, Reason
 from alertlog.headers import visible
+from alertlog.layout import HTML_LIMIT
 from alertlog.letter import SUBJECT_LIMIT, Wording, compose, subject_of
 from alertlog.mailbox import Mailbox
-from alertlog.parts import HTML_LIMIT
 from alertlog.words import ENGLISH as ENGLISH_WORDS
 from tests.letters import (
     ENGLISH,
@@ -377,7 +377,7 @@ def test_hostile_text_arrives_as_it_was_and_nowhere_else(
         fingerprint=traceback,
         context=((0.0, name, value, message),),
     )
-    wording = Wording(name, "{alert} {service} {levelname}", {}, "fr", value)
+    wording = Wording(name, "{alert} {service} {environment}", {}, "fr", value, environment=value, host=name)
     whole = incident(hostile, samples=(hostile,), thread=f"<{value[:30]}>", mute_until=1.0, mute_reason=traceback)
     made = compose(draft(reason, whole), wording, Mailbox("etl@example.org", value), RECIPIENTS)
     check_wire(made.content)

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from alertlog.errors import ConfigError
-from alertlog.place import FILE_LIMIT, handler_name, outbox_path, service_name, variable
+from alertlog.place import FILE_LIMIT, environment_name, handler_name, outbox_path, service_name, variable
 
 SECRET = "correct horse battery staple"
 
@@ -160,6 +160,14 @@ def test_the_argument_names_the_service_before_the_variable() -> None:
 @pytest.mark.parametrize("argument", [None, "", "  "])
 def test_the_variable_names_the_service(argument: str | None) -> None:
     assert service_name(argument, {"ALERTLOG_SERVICE": " etl\n"}) == "etl"
+
+
+def test_the_argument_names_the_environment_before_the_variable_and_neither_need_be_there() -> None:
+    assert environment_name(" production ", {"ALERTLOG_ENVIRONMENT": "staging"}) == "production"
+    assert environment_name("", {"ALERTLOG_ENVIRONMENT": " staging\n"}) == "staging"
+    assert environment_name(None, {}) == ""
+    with pytest.raises(ConfigError, match="ALERTLOG_ENVIRONMENT_FILE"):
+        environment_name(None, {"ALERTLOG_ENVIRONMENT_FILE": "/nowhere"})
 
 
 def test_a_file_can_name_the_service_and_has_to_be_there() -> None:

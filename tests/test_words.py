@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import shutil
 import string
+import subprocess
 from collections.abc import Iterator
+from gettext import GNUTranslations
+from io import BytesIO
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from alertlog import evidence, footer, report, view, words
-from alertlog.words import ENGLISH, FRENCH, words_in
+from alertlog import evidence, footer, letter, report, view, words
+from alertlog.words import ENGLISH, words_in
+from tests import catalogues
 from tests.letters import MOMENT, in_paris
+from tests.needs import lacking
+
+FRENCH = words_in("fr")
+MODULES = (view, evidence, report, footer, letter, words)
+TEMPLATES = Path(words.__file__).with_name("templates")
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 SAYS = {"say", "plural", "_unless_empty", "_samples"}
@@ -41,35 +53,75 @@ def said(module: ModuleType) -> set[str]:
         for argument in call.args
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
-    return asked | {text for text in constants(module) if "{n}" in text}
+    return asked | {text for text in constants(module) if "{n}" in text and "`{n}`" not in text}
 
 
-def test_every_english_text_has_a_french_one() -> None:
-    texts = {text for module in (view, evidence, report, footer) for text in said(module)}
+def test_the_catalogue_has_each_text_that_is_said_and_no_other() -> None:
+    texts = {text for module in MODULES for text in said(module)}
     texts |= set(footer._REASONS.values()) | set(footer._CAUSES.values()) | {footer._OLDER, footer._HELD_BACK}
-    texts |= set(report._BADGES.values()) | {report._TEST, report._FOLDED, footer._DELAYED, footer._MUTED}
+    texts |= set(report._BADGES.values()) | {report._TEST, report._FOLDED, report._MUTED, report._MUTED_FOR_DAYS}
+    texts |= {footer._DELAYED, footer._MUTED}
     texts |= {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
-    assert texts <= set(FRENCH.catalogue)
+    texts |= {text for template in TEMPLATES.iterdir() for text in re.findall(r'say\("([^"]+)"', template.read_text())}
+    (source,) = catalogues.sources()
+    messages = catalogues.read(source)[1:]
+    assert {message.text for message in messages} | {message.plural for message in messages} - {""} == texts
+    assert len(messages) == len({message.text for message in messages})
 
 
-def test_no_french_text_is_left_of_an_english_one_that_went() -> None:
-    source = {text for module in (view, evidence, report, footer, words) for text in constants(module)}
-    elsewhere = {text for module in (view, evidence, report, footer) for text in constants(module)}
-    fixed = {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
-    assert [text for text in FRENCH.catalogue if text not in elsewhere | fixed and "characters" not in text] == []
-    assert set(FRENCH.catalogue) <= source
+def test_each_text_with_a_number_is_said_in_the_plural_that_the_catalogue_has() -> None:
+    (source,) = catalogues.sources()
+    numbered = {text for module in MODULES for text in constants(module) if text.startswith("{n} ")}
+    for message in catalogues.read(source):
+        assert len(message.translations) == (2 if message.plural else 1)
+        assert not message.plural or {message.text, message.plural} <= numbered
+        assert all(message.translations)
 
 
 def test_both_languages_have_the_same_placeholders() -> None:
     def names(text: str) -> set[str | None]:
         return {name for _literal, name, _spec, _conversion in string.Formatter().parse(text)} - {None}
 
-    assert [text for text, french in FRENCH.catalogue.items() if names(text) != names(french)] == []
+    (source,) = catalogues.sources()
+    for message in catalogues.read(source)[1:]:
+        assert {frozenset(names(text)) for text in message.translations} == {frozenset(names(message.text))}
 
 
 def test_french_punctuation_is_tied_to_its_word() -> None:
-    assert [french for french in FRENCH.catalogue.values() if " :" in french or " ;" in french] == []
+    (source,) = catalogues.sources()
+    french = [text for message in catalogues.read(source)[1:] for text in message.translations]
+    assert [
+        text for text in french if re.search(r" [:;!?]|[^\N{NO-BREAK SPACE}]:|[^\N{NARROW NO-BREAK SPACE}];", text)
+    ] == []
     assert FRENCH.say("Fingerprint: {fingerprint}", fingerprint="1") == "Empreinte\N{NO-BREAK SPACE}: 1"
+
+
+@pytest.mark.parametrize("source", catalogues.sources(), ids=["fr"])
+def test_the_compiled_catalogue_is_made_of_its_source(source: Path) -> None:
+    assert source.with_suffix(".mo").read_bytes() == catalogues.compiled(catalogues.read(source))
+
+
+@pytest.mark.parametrize("source", catalogues.sources(), ids=["fr"])
+def test_gnu_gettext_finds_no_fault_in_a_catalogue_and_makes_the_same_of_it(source: Path) -> None:
+    if shutil.which("msgfmt") is None:
+        lacking("gettext", "msgfmt is not installed")
+    command = ["msgfmt", "--check-format", "--check-domain", "--output-file=-", str(source)]
+    made = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert made.stderr == b""
+    theirs, ours = (GNUTranslations(BytesIO(data)) for data in (made.stdout, source.with_suffix(".mo").read_bytes()))
+    assert theirs.info() == ours.info()
+    for message in catalogues.read(source)[1:]:
+        for number in (0, 1, 2):
+            one, many = message.text, message.plural
+            assert theirs.gettext(one) == ours.gettext(one) == message.translations[0]
+            assert not many or theirs.ngettext(one, many, number) == ours.ngettext(one, many, number)
+
+
+@pytest.mark.parametrize("line", ['msgid "a" "b"', "msgid", 'msgid "a"\nmsgid "b"', '"a"', 'msgid "a\nmsgstr "b"'])
+def test_a_source_that_is_none_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.po").write_text(f"{line}\n")
+    with pytest.raises(ValueError, match="not understood"):
+        catalogues.read(tmp_path / "x.po")
 
 
 def test_values_are_never_filled_in_again() -> None:

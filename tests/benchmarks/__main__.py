@@ -6,12 +6,13 @@ import argparse
 import os
 import platform
 
-from tests.benchmarks import calls, delivery, fingerprints, floods, imports, kills, writers
+from tests.benchmarks import calls, composing, delivery, fingerprints, floods, imports, kills, writers
 
 BENCHMARKS = {
     "imports": imports.main,
     "calls": calls.main,
     "writers": writers.main,
+    "composing": composing.main,
     "delivery": delivery.main,
     "kills": kills.main,
     "floods": floods.main,

@@ -9,6 +9,7 @@ import click
 
 from alertlog.cli_mutes import mute, unmute
 from alertlog.cli_outbox import outbox
+from alertlog.cli_preview import preview
 from alertlog.cli_trial import test
 from alertlog.completing import completion
 from alertlog.console import FAILED, KEPT, REPAIR, fail
@@ -59,6 +60,7 @@ def demo(keep: Path | None) -> None:
 
 
 main.add_command(test)
+main.add_command(preview)
 main.add_command(mute)
 main.add_command(unmute)
 main.add_command(outbox)

@@ -62,12 +62,12 @@ def files(_context: click.Context, _parameter: click.Parameter, incomplete: str)
 
 def kinds(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a kind, by the configuration and what can be simulated."""
-    from alertlog.trial import SAMPLES
+    from alertlog.specimens import SPECIMENS
 
     with redirect_stderr(io.StringIO()), suppress(AlertlogError):
         handlers = deployment.handlers(context.params.get("config"), Path())
         named = {kind for handler in handlers for kind in handler.works.arguments.subjects}
-        return _items([(kind, "") for kind in sorted({*named, *SAMPLES})], incomplete)
+        return _items([(kind, "") for kind in sorted({*named, *SPECIMENS})], incomplete)
     return []
 
 

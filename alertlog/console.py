@@ -48,9 +48,11 @@ def json_option(command: Command) -> Command:
 
 
 def handlers(config: str | None) -> list[AlertHandler]:
-    """Return the deployment's AlertHandlers; where there are none, end the command."""
+    """Return the deployment's AlertHandlers; where there are none, end the command. Their own end sends nothing."""
     with exiting():
         found = deployment.handlers(config, Path())
+    for handler in found:
+        handler.stand_aloof()
     if _is_unconfigured(config):
         note(f"no {deployment.DEFAULT} in the current folder: this goes by the environment alone; see --config")
     return found

@@ -37,6 +37,7 @@ class Lifetime(SettingsView):
         self._trails = Trails(arguments.context_lines, monotonic)
         self._waited = Waited()
         self._left = False
+        self._aloof = False
 
     def createLock(self) -> None:
         """Have no lock: `logging.shutdown` and `dictConfig` would hold it while `close()` waits."""
@@ -66,6 +67,10 @@ class Lifetime(SettingsView):
         self._works = works  # last: whoever sees this asks for no lock
         return works
 
+    def stand_aloof(self) -> None:
+        """Let `flush()` and `close()` do nothing: the end of a command that looked is no reason to send what waits."""
+        self._aloof = True
+
     def flush(self) -> None:
         """Deliver what is due: wait for one attempt, at most `shutdown_timeout` seconds."""
         self._round(leaving=False)
@@ -81,7 +86,7 @@ class Lifetime(SettingsView):
 
     def _round(self, *, leaving: bool) -> None:
         works = self._works
-        if works is None:
+        if works is None or self._aloof:
             self._left = leaving
             return
         works.intake.write_counts()

@@ -6,13 +6,11 @@ waits nor need the process that owns the outbox to be asleep.
 
 from __future__ import annotations
 
-import logging
 import secrets
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from alertlog import specimens
 from alertlog.alert import Alert
 from alertlog.desk import desks
 from alertlog.errors import Category, ConfigError, OutboxError
@@ -24,20 +22,6 @@ from alertlog.rounds import Rounds
 if TYPE_CHECKING:
     from alertlog.planning import Post
     from alertlog.works import Works
-
-SAMPLES: dict[str, tuple[str, tuple[object, ...], dict[str, object]]] = {
-    "quota": (
-        "Price API quota used up: %d of %d calls",
-        (100, 100),
-        {"provider": "marketstack", "used": 100, "limit": 100},
-    ),
-    "missing_price": (
-        "No price for %d tickers: %s",
-        (2, "SHOP.TO, ZZZ.TO"),
-        {"tickers": "SHOP.TO, ZZZ.TO", "count": 2},
-    ),
-}
-"""What the kinds that the sample pipeline knows look like; any other kind gets a plain sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +124,14 @@ def _drilling(works: Works) -> Post:
 
 
 def _alert(handler: AlertHandler, drill: Drill, number: int) -> Alert:
-    message, arguments, extras = SAMPLES.get(drill.kind, ("A test of the alert %s", (drill.kind,), {}))
+    sample = specimens.specimen(drill.kind)
+    arguments = sample.arguments
     if drill.number > 1:
-        message, arguments = f"{message} (%d of %d)", (*arguments, number, drill.number)
-    logger = logging.getLogger("alertlog.test")
-    information = _failure() if drill.fails else None
-    extra = {**extras, "alert": drill.kind}
-    record = logger.makeRecord(
-        logger.name, logging.CRITICAL, __file__, 0, message, arguments, information, "send_test", extra
-    )
+        sample = replace(sample, message=f"{sample.message} (%d of %d)")
+        arguments = (*arguments, number, drill.number)
+    information = specimens.failure() if drill.fails else None
+    record = specimens.record(sample, arguments, "send_test", information, alert=drill.kind)
     return handler.alert_of(record)._replace(fingerprint=secrets.token_hex(8))
-
-
-def _failure() -> Any:
-    """Return what `sys.exc_info()` says of an exception with a cause, as a pipeline's would be."""
-    information = None
-    try:
-        _price("SHOP.TO", {})
-    except LookupError:
-        information = sys.exc_info()
-    return information
-
-
-def _price(ticker: str, prices: Mapping[str, float]) -> float:
-    try:
-        return prices[ticker]
-    except KeyError as error:
-        raise LookupError(f"a simulated failure: no price for {ticker}") from error
 
 
 def _open_gates(handler: AlertHandler) -> None:

@@ -9,6 +9,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -22,8 +23,11 @@ from alertlog.console import EXIT_CODES
 from alertlog.events import EVENTS, FIELDS
 from alertlog.reasons import Why
 from alertlog.settings import read_smtp
+from alertlog.specimens import OCCASIONS
 from alertlog.testing import MailServer
 from alertlog.variables import PORTS, SETTINGS
+from alertlog.view import Entry, Section, View
+from tests import letters
 from tests.pages import ROOT, Page, code, pages
 from tests.programs import Site
 
@@ -113,7 +117,13 @@ def test_each_code_block_is_well_formed(page: Page) -> None:
 def test_the_variables_and_their_defaults_are_those_that_are_read(language: dict[str, Page]) -> None:
     rows = {code(row[0])[0]: row for row in language["configuration.md"].table("variables")}
     names = [f"SMTP_{setting.suffix}" for setting in SETTINGS]
-    assert list(rows) == [*names, "ALERTLOG_OUTBOX", "ALERTLOG_SERVICE", "ALERTLOG_REDIS_URL"]
+    assert list(rows) == [
+        *names,
+        "ALERTLOG_OUTBOX",
+        "ALERTLOG_SERVICE",
+        "ALERTLOG_ENVIRONMENT",
+        "ALERTLOG_REDIS_URL",
+    ]
     for setting, name in zip(SETTINGS, names, strict=True):
         default = rows[name][2]
         assert (default in ("required", "obligatoire")) == setting.required
@@ -225,6 +235,37 @@ def test_the_arguments_that_smtphandler_had_are_those_that_are_taken_over(langua
     documented = [code(row[0])[0] for row in language["migrating.md"].table("migrating-arguments")]
     expected = list(inspect.signature(logging.handlers.SMTPHandler.__init__).parameters)[1:]
     assert documented == expected == list(inspect.signature(AlertHandler.__init__).parameters)[1 : 1 + len(expected)]
+
+
+@LANGUAGES
+def test_the_headers_are_those_that_a_mail_has(language: dict[str, Page]) -> None:
+    documented = [name for row in language["mails.md"].table("mail-headers") for name in code(row[0])]
+    wording = replace(letters.ENGLISH, reply_to=(letters.SENDER,))
+    mail = letters.read(letters.letter(letters.draft("follow-up", letters.repeated()), wording))
+    assert sorted(documented) == sorted(mail.keys())
+
+
+@LANGUAGES
+def test_what_a_template_can_use_is_what_a_view_holds(language: dict[str, Page]) -> None:
+    documented = [name for row in language["mails.md"].table("mail-templates") for name in code(row[0])]
+    held = {"view": View, "section": Section, "entry": Entry}
+    assert sorted(documented) == sorted(f"{name}.{field.name}" for name, kind in held.items() for field in fields(kind))
+
+
+@LANGUAGES
+def test_the_templates_that_are_shown_work(language: dict[str, Page], tmp_path: Path) -> None:
+    texts = [text for kind, text in language["mails.md"].blocks if kind == "text"]
+    for text in texts:
+        (tmp_path / "letter.txt").write_text(text, encoding="utf-8")
+        made = letters.letter(letters.samples()["opening"], replace(letters.ENGLISH, templates=str(tmp_path)))
+        assert made.problems == {}
+        assert "no price for SHOP.TO" in letters.text_of(letters.read(made))
+    assert len(texts) == 2
+
+
+@LANGUAGES
+def test_the_reasons_of_a_preview_are_those_that_it_takes(language: dict[str, Page]) -> None:
+    assert tuple(code(row[0])[0] for row in language["mails.md"].table("mail-preview")) == OCCASIONS
 
 
 @EVERY_PAGE

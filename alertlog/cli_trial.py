@@ -57,6 +57,8 @@ def test(kind: str, fails: bool, ends: bool, number: int | None, config: str | N
         with exiting():
             outcome = send_test(handler, Drill(kind, number or 1, fails, ends))
         code, trouble = EXIT_CODES[outcome.category], outbox_trouble(handler)
+        for line in outcome.notes:
+            note(line)
         if trouble:
             note(f"the outbox can't be used, and alerts would be in memory only: {trouble}")
         if as_json:

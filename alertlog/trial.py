@@ -48,11 +48,13 @@ class Outcome:
         category: None if each mail was accepted for everybody.
         lines: for each mail, what the server answered; or else what is in the way.
         fields: the last event's, for machines.
+        notes: what else an operator should know, such as that a template failed.
     """
 
     category: Category | None
     lines: tuple[str, ...]
     fields: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
@@ -80,6 +82,11 @@ class Listener:
             return Outcome(None, tuple(_sent(message, fields) for message, fields in sent), sent[-1][1])
         return Outcome("temporary", ("nothing was sent",), {})
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else an operator should know of the mails, though they were sent."""
+        return tuple(message for event, message, _fields in self.events if event == "template_failed")
+
 
 def _sent(message: str, fields: dict[str, Any]) -> str:
     return f"{message}; for {', '.join(fields['recipients'])}, in {fields['duration_ms']:.0f} ms"
@@ -105,7 +112,7 @@ def send_test(handler: AlertHandler, drill: Drill) -> Outcome:
         rounds.once(leaving=False)
     if listener.outcome.category is None:
         _open_gates(handler)
-    return listener.outcome
+    return replace(listener.outcome, notes=listener.notes)
 
 
 def outbox_trouble(handler: AlertHandler) -> str:

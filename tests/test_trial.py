@@ -44,6 +44,17 @@ def test_of_which_nothing_is_heard_has_not_succeeded() -> None:
     assert (listener.outcome.category, listener.outcome.message) == ("temporary", "nothing was sent")
 
 
+def test_a_template_that_fails_is_named_beside_the_outcome(server: MailServer, place: Path) -> None:
+    templates = place.parents[1] / "mail"
+    templates.mkdir()
+    (templates / "letter.txt").write_text("{{ nothing }}")
+    Path("logging.yaml").write_text((CONFIG % place).replace("service: etl", f"service: etl, templates: {templates}"))
+    result = run("test")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
+    assert "letter.txt: UndefinedError: 'nothing' is undefined (line 1)" in result.stderr
+    assert MARK in server.mails[0].text
+
+
 # Drills
 
 

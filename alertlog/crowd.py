@@ -41,6 +41,11 @@ class Crowd:
         if self._unread <= CROWD:
             self._kinds = {}
 
+    @property
+    def pressing(self) -> bool:
+        """Whether alerts are to be counted with others."""
+        return not self.failing and self._unread > CROWD
+
     def presses(self, alert: Alert) -> bool:
         """Return whether an alert is to be counted with others; an end, which costs no count, has more room."""
         unread = self._unread

@@ -33,6 +33,12 @@ def body_of(alert: Alert) -> str:
     return alert.text or alert.message
 
 
+def said_by(sample: Alert, incident: Incident) -> str:
+    """Return what a sample says, with its exception where that says something else than the first alert's."""
+    other = not sample.text and sample.exception != incident.alert.exception
+    return "\n".join(filter(None, (body_of(sample), sample.exception if other else "")))
+
+
 def headline(text: str) -> str:
     """Return the first line that says anything."""
     lines = text[: TITLE_LIMIT * 10].splitlines()
@@ -124,7 +130,7 @@ class Evidence:
 
     def _samples(self, title: str, samples: Iterable[Alert]) -> Iterator[Section]:
         for sample in samples:
-            text = self._shown(body_of(sample), SAMPLE_LIMIT)
+            text = self._shown(said_by(sample, self.incident), SAMPLE_LIMIT)
             yield Section(self.words.say(title), (self.words.moment(sample.created),), text=text)
 
     def _extras(self, alert: Alert) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from alertlog.alert import Alert, Cause, Draft, Incident, Reason
-from alertlog.evidence import NAME_LIMIT, body_of
+from alertlog.evidence import NAME_LIMIT, body_of, said_by
 from alertlog.headers import squeezed
 from alertlog.redact import MARK
 from alertlog.words import Words
@@ -129,8 +129,12 @@ def _redactions(incident: Incident) -> int:
     alert = incident.alert
     # An exception's line stands in its traceback too, and a formatter's own text stands for both.
     evidence = "" if alert.text else alert.traceback or alert.exception
-    texts = [body_of(alert), evidence, alert.problem, *_values(alert), *map(body_of, incident.samples)]
+    texts = [body_of(alert), evidence, alert.problem, *_values(alert), *_samples(incident)]
     return sum(text.count(mark) for text in texts for mark in _MARKS)
+
+
+def _samples(incident: Incident) -> list[str]:
+    return [said_by(sample, incident) for sample in incident.samples]
 
 
 def _values(alert: Alert) -> Iterator[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from logging import LogRecord
 from pathlib import Path
 
 from alertlog.alert import Alert, Tally
@@ -42,6 +43,7 @@ class Intake:
 
     Attributes:
         journal: what is written to now; None before the first alert.
+        known: returns the incident with a fingerprint that is open here, or None.
         retired: journals that couriers of other processes can't find any more.
         begun: the names of the latest journals.
         memory: what no journal could be written for.
@@ -73,8 +75,17 @@ class Intake:
         self.crowd = Crowd()
         self._overflow = Overflow()
         self._open: dict[str, Known] = {}
+        self.known = self._open.get
         self._closed: deque[Known] = deque()
         self._counting = True
+
+    def differs(self, known: Known, record: LogRecord) -> bool:
+        """Return whether one of an incident's first repeats says something new, and is not only to be counted.
+
+        Raises:
+            BaseException: what ends the program, and came from a signal handler or Ctrl-C while its text was asked for.
+        """
+        return not self.crowd.pressing and known.differs(record)
 
     def repeat(self, fingerprint: str, level: int, when: float) -> bool:
         """Count a repeat of an incident that is open here; return False if it is not, or its level rises."""
@@ -202,8 +213,11 @@ class Intake:
         if len(self._open) >= OPEN_LIMIT:
             for fingerprint in list(self._open)[: OPEN_LIMIT // 10]:
                 self._close(fingerprint)
-        new = Known(alert._replace(context=()) if alert.context else alert, self._clock.monotonic() + OPEN_FOR)
-        while self._open.setdefault(alert.fingerprint, new) is not new:
+        now = self._clock.monotonic()
+        new = Known(alert._replace(context=()) if alert.context else alert, now + OPEN_FOR)
+        while (before := self._open.setdefault(alert.fingerprint, new)) is not new:
+            if before.until >= now:
+                new.follow(before)
             self._close(alert.fingerprint)
 
     def _close(self, fingerprint: str) -> None:

@@ -52,7 +52,7 @@ class Outbox:
         self.letters = Letters(self._database, self._owner)
         self.journals = Journals(self._database, self._owner)
         self.mutes = Mutes(self._database, self._owner)
-        self.times = Times(self._database, self._owner)
+        self.times = Times(self._database, self._owner, self.incidents)
         self.shares = Shares(self._database, self._owner, self.incidents, pace)
         self._ingest = Ingest(self._database, self.incidents, pace, bounds)
         self._gates = Gates(self._database, self._owner)

@@ -110,7 +110,14 @@ class Taking(Lifetime):
                 works.accept_interrupted(record, fingerprint(record), error)
             raise
         over = getattr(record, "resolved", None) is True
-        if not over and works.intake.repeat(trouble, record.levelno, record.created):
+        known = works.intake.known(trouble)
+        try:
+            news = over or (known is not None and known.looks > 0 and works.intake.differs(known, record))
+        except BaseException as error:
+            if is_end(error):
+                works.accept_interrupted(record, trouble, error)
+            raise
+        if known is not None and not news and works.intake.repeat(trouble, record.levelno, record.created):
             return None
         try:
             alert = self._shaped(works, record, trouble)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from alertlog.database import Database
+from alertlog.incidents import Incidents
 from alertlog.policy import LONGEST_WAIT
+
+_HELD = "SELECT id FROM incident WHERE owner = ?1 AND open = 1 AND seen > ?2 AND mailed <= ?2"
+"""What a mute or the ration may hold back until a time that lies hours ahead now."""
 
 
 class Times:
     """All times of one owner, over all tables."""
 
-    def __init__(self, database: Database, owner: int) -> None:
+    def __init__(self, database: Database, owner: int, incidents: Incidents) -> None:
         self._database = database
         self._owner = owner
+        self._incidents = incidents
 
     def shift(self, seconds: float) -> None:
         """The clock was set: move every planned time with it, so that intervals stay what they were."""
@@ -30,8 +35,16 @@ class Times:
 
         How long ago is not known, and a mail too many is better than a long silence.
         """
+        with self._database.transaction():
+            held = [row[0] for row in self._database.rows(_HELD, (self._owner, now))]
+            self._forget_future(now)
+            for number in held:
+                self._incidents.plan(number)
+
+    def _forget_future(self, now: float) -> None:
         self._run(
             {"now": now, "wait": LONGEST_WAIT},
+            "UPDATE incident SET due = 0 WHERE owner = :owner AND open = 0 AND seen > :now",
             "UPDATE incident SET mailed = :now - :wait, due = 0 WHERE owner = :owner AND mailed > :now",
             "UPDATE incident SET seen = :now WHERE owner = :owner AND seen > :now",
             "UPDATE letter SET created = :now WHERE owner = :owner AND created > :now",

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from alertlog import AlertHandler, keeper
-from alertlog import journal as journals
+from alertlog import AlertHandler, framing, keeper
 from alertlog.alert import Incident, Tally
 from alertlog.clearing import Removed, purge_all
 from alertlog.crowd import CROWD
@@ -265,7 +264,7 @@ def test_the_journals_of_killed_processes_are_read_once_and_removed(
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal takes many pieces to read."""
-    monkeypatch.setattr(journals, "READ_AT_ONCE", 1_000)
+    monkeypatch.setattr(framing, "READ_AT_ONCE", 1_000)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -499,6 +499,20 @@ def test_a_clock_set_back_by_a_day_between_two_processes_brings_no_long_silence(
     assert mails_of_an_incident(story, server, 4 * HOUR) != []
 
 
+def test_a_clock_set_back_by_hours_between_two_processes_leaves_nothing_waiting_for_the_hours(
+    file: Path, server: MailServer
+) -> None:
+    story = Story(file, server, mails_per_hour=3, quiet_after=20_000)
+    story.alert()
+    story.work()
+    story.alert("No price", level=60)
+    story.work()  # the ration is used up for the next twenty minutes
+    story.end()
+    story.clock.set_wall(story.clock.wall() - 5 * HOUR)
+    story.begin()
+    assert mailed_at(story, server, 1_800, each=600) != []
+
+
 def mails_of_an_incident(story: Story, server: MailServer, seconds: float) -> list[float]:
     """Have the same alert every ten minutes for some time, and return when mails came."""
     times: list[float] = []

@@ -48,6 +48,8 @@ class Timing:
         sight, now, pace = step.after, self._world.clock.wall(), self._world.pace
         if sight.gate.failures and not _is_due(sight.gate.due, now):
             return
+        if self._world.astray and self._world.clock.now - self._world.jumped <= CLOCK_JUMP:
+            return  # what a small move that nobody follows has made late is in time by then
         letters = [letter for letter in sight.letters if not letter.aside and _is_due(letter.due, now)]
         # What a letter of before spoke of comes free by its being sent: the next round is the first that can tell more.
         bound = {incident.id for letter in step.before.letters for incident in letter.draft.incidents}

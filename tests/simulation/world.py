@@ -49,7 +49,8 @@ class World:
         purged: those that the operator removed; `doubled`: those that expired or were purged though a server that
             could not say so had them.
         leaps: unfollowed moves of the calendar forwards, as monotonic time and seconds.
-        astray: True once the calendar was moved while nobody looked.
+        astray: True once the calendar was moved while nobody looked, or by so little that nobody follows.
+        jumped: when it was moved last, in monotonic seconds.
         story: what happened, line by line.
     """
 
@@ -68,6 +69,7 @@ class World:
         self.raised = self.lost = self.purged = self.doubled = 0
         self.leaps: list[tuple[float, float]] = []
         self.astray = False
+        self.jumped = -CLOCK_JUMP
         self.story: list[str] = []
         self.watch: Callable[[Step], None] = lambda _step: None
         self._names = 0
@@ -173,6 +175,7 @@ class World:
     def jump(self, seconds: float) -> None:
         """The calendar is set; couriers look within a second, so that this is noticed if there is one."""
         noticed = any(process.owns for process in self.processes)
+        self.jumped = self.clock.now
         self.clock.set_wall(self.clock.wall() + seconds)
         self.tell(f"the calendar is set by {seconds:,.0f} s{'' if noticed else ', unnoticed'}")
         if not noticed or abs(seconds) <= CLOCK_JUMP:

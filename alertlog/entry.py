@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from alertlog.errors import DeliveryError
 from alertlog.failures import FOREIGN, Failures
 from alertlog.login import TRY_ANOTHER, Credentials
-from alertlog.opening import Opening, Peer
+from alertlog.opening import Opening, Peer, Watch
 
 if TYPE_CHECKING:
     from alertlog.settings import SmtpSettings
@@ -27,24 +27,28 @@ class Entrance:
     failures: Failures
 
 
-def enter(settings: SmtpSettings, deadline: Deadline, dial: Dial, tokens: Tokens) -> Entrance | DeliveryError:
+def enter(
+    settings: SmtpSettings, deadline: Deadline, dial: Dial, tokens: Tokens, watch: Watch | None = None
+) -> Entrance | DeliveryError:
     """Get in, or return why not: an error without traceback, cause and context, which could hold a secret."""
-    entered = _enter(settings, deadline, dial, tokens)
+    entered = _enter(settings, deadline, dial, tokens, watch)
     if isinstance(entered, DeliveryError) and _gave_up(entered, settings, tokens):
-        entered = _enter(settings, deadline, dial, tokens)
+        entered = _enter(settings, deadline, dial, tokens, watch)
         if isinstance(entered, DeliveryError):
             _gave_up(entered, settings, tokens)
     return entered
 
 
-def _enter(settings: SmtpSettings, deadline: Deadline, dial: Dial, tokens: Tokens) -> Entrance | DeliveryError:
+def _enter(
+    settings: SmtpSettings, deadline: Deadline, dial: Dial, tokens: Tokens, watch: Watch | None
+) -> Entrance | DeliveryError:
     credentials = Credentials(settings.username, settings.password)
     try:
         if settings.token_source is not None:
             deadline.stage = "token"
             credentials = Credentials(settings.username, tokens.of(settings.token_source, deadline))
             deadline.stage = "connect"
-        opening = Opening(settings, credentials, deadline, dial)
+        opening = Opening(settings, credentials, deadline, dial, watch)
         peer = opening.open()
     except FOREIGN as error:
         return Failures(settings, credentials).of(error, deadline.stage)

@@ -38,11 +38,15 @@ class Credentials:
     """A user name and a password, or a token in its place, or neither.
 
     What a server answers may repeat them, as text or in base64; `redact` takes them out again.
+
+    Attributes:
+        mechanism: the last one that was tried, "" before that.
     """
 
     def __init__(self, username: str, password: str) -> None:
         self._username = _octets(username)
         self._password = _octets(password)
+        self.mechanism = ""
         self._echoes = Echoes(self._password)
         self.redact = self._echoes.redact
         self.readable = self._echoes.readable
@@ -69,6 +73,7 @@ class Credentials:
         reply = (0, b"")
         for mechanism in mechanisms:
             if mechanism in offered:
+                self.mechanism = mechanism
                 reply = self._exchange(client, mechanism)
                 if reply[0] not in TRY_ANOTHER:
                     break

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 import smtplib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from alertlog.entry import enter
-from alertlog.errors import DeliveryError, LetterRejected, ServerUnavailable, SessionRefused
+from alertlog.errors import DeliveryError, LetterRejected, SessionRefused
 from alertlog.failures import FOREIGN, Failures
 from alertlog.login import Credentials
-from alertlog.opening import Peer, expect
+from alertlog.opening import Peer, Watch, expect
+from alertlog.receipts import Receipt, Refusal, nobody
 from alertlog.tokens import Tokens
 from alertlog.wire import Client, Deadline, Dial, dial
 
@@ -35,42 +35,18 @@ _ADDRESS = re.compile(r"[^\s\x00-\x20\x7f-\x9f<>\ud800-\udfff]+@[^\s\x00-\x20\x7
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A recipient that the server does not take, or that cannot even be named to it.
-
-    Attributes:
-        code: the SMTP reply code; 553 if the address was not sent at all.
-        text: the server's words, printable and redacted, or ours.
-    """
-
-    address: str
-    code: int
-    text: str
-
-    @property
-    def temporary(self) -> bool:
-        """Whether it may be taken later."""
-        return 400 <= self.code < 500
+T = TypeVar("T")
+Answered = Callable[[str, Refusal | None], object]
+"""Is told what a server answers for an address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the server answered to one letter that it accepted.
-
-    Attributes:
-        accepted: the recipients it took, as they were given.
-        reply: its reply to the final dot, code included, printable and redacted.
-    """
-
-    message_id: str
-    accepted: tuple[str, ...]
-    refused: tuple[Refusal, ...]
-    reply: str
-
-
-def connect(settings: SmtpSettings, clock: Clock, dial: Dial = dial, tokens: Tokens | None = None) -> Session:
+def connect(
+    settings: SmtpSettings,
+    clock: Clock,
+    dial: Dial = dial,
+    tokens: Tokens | None = None,
+    watch: Watch | None = None,
+) -> Session:
     """Open a session, encrypted and logged in as the settings say. It is a context manager.
 
     Args:
@@ -78,13 +54,14 @@ def connect(settings: SmtpSettings, clock: Clock, dial: Dial = dial, tokens: Tok
         clock: what the deadline is read from.
         dial: how to reach a host's port.
         tokens: those that were had before; by default there are none.
+        watch: is told of each step on the way.
 
     Raises:
         ServerUnavailable: there is no connection, it broke, or a reply was 4xx; or there is no token now.
         DeadlineExceeded: the time is up.
         SessionRefused: a 5xx, a certificate that is not to be trusted, no STARTTLS, no login, no token.
     """
-    entered = enter(settings, Deadline(clock, settings.timeout), dial, tokens or Tokens(clock))
+    entered = enter(settings, Deadline(clock, settings.timeout), dial, tokens or Tokens(clock), watch)
     if isinstance(entered, DeliveryError):
         # Out here no exception is being handled any more, so this one gets no context.
         raise entered
@@ -133,8 +110,28 @@ class Session:
             SessionRefused: a 5xx to MAIL or to every recipient; then `refused` holds the Refusals.
             ServerUnavailable: a 4xx, to every recipient likewise (others 5xx), or the connection broke.
         """
+        return self._speak(lambda: self._send(letter, recipients))
+
+    def rehearse(self, sender: str, recipients: Sequence[str], size: int, watch: Answered) -> None:
+        """Ask whether the server would take a letter of so many bytes from and for these, and take it back by RSET.
+
+        The time is the one that began with `connect`, or a new one if it was used before.
+
+        Args:
+            watch: is told of the sender once it is accepted, and of each recipient, with the refusal if there is one.
+
+        Raises:
+            LetterRejected: the server takes no letter of this size.
+            DeadlineExceeded: the time was up.
+            SessionRefused: a 5xx to MAIL.
+            ServerUnavailable: a 4xx to MAIL, or the connection broke.
+        """
+        self._speak(lambda: self._rehearse(sender, recipients, size, watch))
+
+    def _speak(self, what: Callable[[], T]) -> T:
+        """Do something with the session; whatever its errors leave unclear closes it."""
         try:
-            return self._send(letter, recipients)
+            return what()
         except FOREIGN as error:
             if not _in_step(error):
                 self._client.hang_up()
@@ -156,16 +153,28 @@ class Session:
         self._mail(letter.sender, recipients, len(content))
         accepted, refused = self._recipients(recipients)
         if not accepted:
-            raise _nobody(refused)
+            raise nobody(refused)
         reply = self._data(content)
         self._in_transaction = False
         return Receipt(letter.message_id, accepted, refused, f"250 {self._credentials.readable(reply)}")
+
+    def _rehearse(self, sender: str, recipients: Sequence[str], size: int, watch: Answered) -> None:
+        self._begin()
+        self._mail(sender, recipients, size)
+        watch(sender, None)
+        self._deadline.stage = "rcpt"
+        for address in recipients:
+            watch(address, self._recipient(address))
+        self._leave_behind()
 
     def _begin(self) -> None:
         """Start the time anew, and leave behind what an earlier letter left open."""
         if self._sent_before:
             self._deadline.renew()
         self._sent_before = True
+        self._leave_behind()
+
+    def _leave_behind(self) -> None:
         if self._in_transaction:
             self._deadline.stage = "rset"
             code, _text = self._client.docmd("RSET")
@@ -232,14 +241,3 @@ def _in_step(error: Exception) -> bool:
     if isinstance(error, smtplib.SMTPResponseException):
         return 400 <= error.smtp_code < 600 and error.smtp_code != 421
     return isinstance(error, DeliveryError)
-
-
-def _nobody(refused: tuple[Refusal, ...]) -> DeliveryError:
-    """Return the error for a letter whose recipients were all refused, with the refusals in its `refused`."""
-    later = [refusal.code for refusal in refused if refusal.temporary]
-    kind = ServerUnavailable if later else SessionRefused
-    text = "; ".join(f"{refusal.address!r}: {refusal.code} {refusal.text}" for refusal in refused)
-    code = next(iter(later or [refusal.code for refusal in refused]), None)
-    error = kind(f"no recipient was accepted: {text or 'there is none'}", stage="rcpt", code=code)
-    error.refused = refused
-    return error

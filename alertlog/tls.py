@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from functools import lru_cache
 
 from alertlog.wire import BoundedTlsSocket, Deadline
@@ -13,10 +14,18 @@ from alertlog.wire import BoundedTlsSocket, Deadline
 class Tls:
     """Stands for the SSLContext that smtplib asks to wrap a socket, and knows host and deadline."""
 
-    def __init__(self, context: ssl.SSLContext, host: str, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        host: str,
+        deadline: Deadline,
+        shaken: Callable[[ssl.SSLSocket], object] | None = None,
+    ) -> None:
+        """`shaken` is called with the socket once the handshake is done."""
         self._context = context
         self._host = host
         self._deadline = deadline
+        self._shaken = shaken
 
     def wrap_socket(self, sock: socket.socket, server_hostname: str | None = None) -> ssl.SSLSocket:
         """Shake hands, and verify the certificate against the host, whatever smtplib says that it is called.
@@ -31,6 +40,8 @@ class Tls:
         try:
             vars(wrapped)["deadline"] = self._deadline
             wrapped.do_handshake()
+            if self._shaken is not None:
+                self._shaken(wrapped)
         except BaseException:
             wrapped.close()
             raise

@@ -34,14 +34,12 @@ class Certificate:
         names: the host names and addresses that it is for; its common name where it lists none.
         issuer: who vouches for it: organisation and common name; "" if that is not said.
         begins, ends: Unix time in seconds.
-        self_signed: True if nobody vouches for it but itself.
     """
 
     names: tuple[str, ...]
     issuer: str
     begins: float
     ends: float
-    self_signed: bool
 
 
 def read_certificate(der: bytes) -> Certificate | None:
@@ -64,7 +62,7 @@ def _read(der: bytes) -> Certificate:
     names = tuple(_alternatives(extensions))[:SHOWN] or tuple(filter(None, [common_name]))
     said = _named(issuer)
     by = ", ".join(filter(None, (said.get(_ORGANISATION), said.get(_COMMON_NAME))))
-    return Certificate(names, by, _time(*begins), _time(*ends), issuer == subject)
+    return Certificate(names, by, _time(*begins), _time(*ends))
 
 
 def _parts(data: bytes) -> list[tuple[int, bytes]]:

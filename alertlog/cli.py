@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from alertlog.cli_check import check
 from alertlog.cli_mutes import mute, unmute
 from alertlog.cli_outbox import outbox
 from alertlog.cli_preview import preview
@@ -20,7 +21,13 @@ from alertlog.manual import Contents, Page
     cls=Contents,
     context_settings={"help_option_names": ["-h", "--help"]},
     exits={0: "done", 1: "failed for good", 75: KEPT, 78: REPAIR},
-    examples=("alertlog demo", "alertlog test quota", "alertlog outbox list", "alertlog outbox flush --help"),
+    examples=(
+        "alertlog demo",
+        "alertlog check",
+        "alertlog test quota",
+        "alertlog outbox list",
+        "alertlog outbox flush --help",
+    ),
 )
 @click.version_option(package_name="alertlog")
 def main() -> None:
@@ -59,6 +66,7 @@ def demo(keep: Path | None) -> None:
         fail(str(error), FAILED)
 
 
+main.add_command(check)
 main.add_command(test)
 main.add_command(preview)
 main.add_command(mute)

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from alertlog import completing
-from alertlog.console import FAILED, REPAIR, UNUSABLE, config_option, desks, exiting, fail
+from alertlog.console import FAILED, REPAIR, UNUSABLE, config_option, desks, duration, exiting, fail
 from alertlog.manual import Page
-
-SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-"""By the unit of a duration."""
-LONGEST_MUTE = 7 * SECONDS["d"]
-"""Seconds; alerts are kept for as long."""
-
-
-def _duration(_context: click.Context, _option: click.Parameter, text: str) -> float:
-    """Return the seconds of a time such as `90s`, `30m`, `2h` or `1d`."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
-    if not 0 < seconds <= LONGEST_MUTE:
-        raise click.BadParameter("has to be a time such as 90s, 30m, 2h or 1d; 7d at most: alerts are kept a week")
-    return seconds
 
 
 @click.command(
@@ -37,7 +21,7 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str) -> f
 @click.option(
     "--for",
     "seconds",
-    callback=_duration,
+    callback=duration,
     required=True,
     metavar="TIME",
     help="For how long: 90s, 30m, 2h or 1d; 7d at most.",

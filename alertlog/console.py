@@ -6,6 +6,7 @@ Data goes to stdout, messages to stderr; the exit code says what became of it: 0
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ UNUSABLE = "the outbox can't be used now: busy, full or out of reach"
 REPAIR = "the configuration is wrong, or the outbox is of another format: for you to repair"
 """What exit codes mean, in the help of several commands."""
 
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+"""By the unit of a duration."""
+LONGEST = 7 * SECONDS["d"]
+"""Seconds; alerts are kept for as long."""
+
 Command = Callable[..., Any]
 
 
@@ -45,6 +51,17 @@ def config_option(command: Command) -> Command:
 
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(command)
+
+
+def duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """Return the seconds of a time such as `90s`, `30m`, `2h` or `1d`; None where none is given."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= LONGEST:
+        raise click.BadParameter("has to be a time such as 90s, 30m, 2h or 1d; 7d at most: alerts are kept a week")
+    return seconds
 
 
 def handlers(config: str | None) -> list[AlertHandler]:

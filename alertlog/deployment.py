@@ -31,9 +31,9 @@ def handlers(config: str | None, folder: Path) -> list[AlertHandler]:
     Raises:
         ConfigError: there is no such configuration, it can't be read, or it has no AlertHandler.
     """
-    if config is None and not has_default(folder):
+    source = source_of(config, folder)
+    if source is None:
         return [AlertHandler()]
-    source = config or DEFAULT
     with _modules_of(folder), redirect_stdout(sys.stderr):  # what they print is no data of the command's
         return _Builder(_read(source, folder), source).handlers()
 
@@ -41,6 +41,11 @@ def handlers(config: str | None, folder: Path) -> list[AlertHandler]:
 def has_default(folder: Path) -> bool:
     """Return whether there is a configuration of the name that is looked for where none is given."""
     return (folder / DEFAULT).exists()
+
+
+def source_of(config: str | None, folder: Path) -> str | None:
+    """Return what is read, as `handlers` does; None for the environment alone."""
+    return config or (DEFAULT if has_default(folder) else None)
 
 
 @contextmanager

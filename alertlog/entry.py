@@ -48,6 +48,8 @@ def _enter(
             deadline.stage = "token"
             credentials = Credentials(settings.username, tokens.of(settings.token_source, deadline))
             deadline.stage = "connect"
+            if watch is not None:
+                watch("token", Peer(settings.host, settings.port, "", "none", "", "", ()))
         opening = Opening(settings, credentials, deadline, dial, watch)
         peer = opening.open()
     except FOREIGN as error:

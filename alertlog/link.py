@@ -31,7 +31,10 @@ class Script:
 
     @classmethod
     def load(cls, name: str) -> Script:
-        text = files("alertlog").joinpath("lua", name).read_text(encoding="utf-8")
+        return cls.of(files("alertlog").joinpath("lua", name).read_text(encoding="utf-8"))
+
+    @classmethod
+    def of(cls, text: str) -> Script:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -44,9 +44,9 @@ class Credentials:
     """
 
     def __init__(self, username: str, password: str) -> None:
+        self.mechanism = ""
         self._username = _octets(username)
         self._password = _octets(password)
-        self.mechanism = ""
         self._echoes = Echoes(self._password)
         self.redact = self._echoes.redact
         self.readable = self._echoes.readable

@@ -61,7 +61,8 @@ class Peer:
 
 
 Watch = Callable[[str, Peer], object]
-"""Is told of each step that is done, `tls`, `greeting`, `ehlo` or `auth`, and of the peer as far as it is known."""
+"""Is told of each step that is done, `token`, `tls`, `greeting`, `ehlo` or `auth`, and of the peer as far as it is
+known."""
 
 
 class Opening:
@@ -163,7 +164,7 @@ class Opening:
         settings = self._settings
         before, self._deadline.stage = self._deadline.stage, "tls"
         try:
-            context = self._context()
+            context = self.context()
         except OSError as error:
             names = ", ".join(filter(None, (settings.ca_file, *(settings.client_certificate or ()))))
             raise SessionRefused(
@@ -173,7 +174,7 @@ class Opening:
         # smtplib asks no more of a context than to wrap a socket.
         return cast(ssl.SSLContext, Tls(context, settings.host, self._deadline, self._shaken))
 
-    def _context(self) -> ssl.SSLContext:
+    def context(self) -> ssl.SSLContext:
         return tls_context(self._settings.ca_file, self._settings.client_certificate)
 
     def _shaken(self, secured: ssl.SSLSocket) -> None:

@@ -175,6 +175,15 @@ def is_host_name(text: str) -> bool:
     return 0 < len(text) <= 253 and text.isprintable() and " " not in text
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(address: str) -> bool:
     """Whether a socket's address cannot leave this machine, an IPv4 one in IPv6 clothes included."""
     ip = ipaddress.ip_address(address.partition("%")[0])

@@ -33,9 +33,13 @@ class Authority:
         return context
 
     def expired(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         now = datetime.datetime.now(datetime.UTC)
-        self._ca.issue_cert(*NAMES, not_before=now - 9 * DAY, not_after=now - DAY).configure_cert(context)
+        return self.between(now - 9 * DAY, now - DAY)
+
+    def between(self, begin: datetime.datetime, end: datetime.datetime) -> ssl.SSLContext:
+        """A context with a certificate that is valid between two times."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert(*NAMES, not_before=begin, not_after=end).configure_cert(context)
         return context
 
     def outdated_protocol(self) -> ssl.SSLContext:

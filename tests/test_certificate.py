@@ -65,7 +65,6 @@ def test_it_says_for_whom_by_whom_and_from_when_to_when() -> None:
     assert found.names == ("mx.example.org", "192.0.2.7", "2001:db8::7")
     assert found.issuer == "Hoster Ltd, An Authority"
     assert (found.begins, found.ends) == (BEGIN.timestamp(), BEGIN.replace(year=2027).timestamp())
-    assert not found.self_signed
 
 
 def test_one_that_lists_no_names_is_for_its_common_name() -> None:
@@ -73,8 +72,7 @@ def test_one_that_lists_no_names_is_for_its_common_name() -> None:
     assert read(certificate(subject="")).names == ()
 
 
-def test_one_that_nobody_else_vouches_for_is_self_signed() -> None:
-    assert read(certificate(issuer="mail.example.org")).self_signed
+def test_one_that_does_not_name_who_vouches_for_it_is_read_too() -> None:
     assert read(certificate(issuer="")).issuer == ""
 
 

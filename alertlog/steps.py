@@ -27,6 +27,7 @@ class Step:
         seconds: how long it took.
         facts: for machines: plain values by name.
         handler: whose settings it belongs to, "" if no one's in particular.
+        server: host and port of the mail server that was met, "" if none was.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Step:
     seconds: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     handler: str = ""
+    server: str = ""
 
     @property
     def outcome(self) -> Literal["ok", "warning", "failed"]:
@@ -48,6 +50,7 @@ class Step:
         return {
             "step": self.name,
             "handler": self.handler,
+            "server": self.server,
             "outcome": self.outcome,
             "category": self.category,
             "text": self.text,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,10 @@ class ServerWalk:
 
     def _say(self, name: str, text: str, category: Category | None = None, **more: Any) -> None:
         self._told.add(name)
-        self._tell(Step(name, text, category, seconds=self._watch.lap(), **more))
+        self._met(Step(name, text, category, seconds=self._watch.lap(), **more))
+
+    def _met(self, step: Step) -> None:
+        self._tell(replace(step, server=f"{self._settings.host}:{self._settings.port}"))
 
     def _fail(self, error: DeliveryError) -> None:
         at = error.stage
@@ -215,7 +219,7 @@ class ServerWalk:
             category = "temporary" if refusal.temporary else for_good
             text = f"{address}: {refusal.code} {refusal.text}"
             step = Step("recipient", text, category, advice, seconds, facts)
-        self._tell(step)
+        self._met(step)
 
     def _say_size(self, peer: Peer) -> None:
         limit = peer.size_limit

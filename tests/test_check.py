@@ -109,7 +109,9 @@ def test_what_is_seen_is_there_for_machines(server: MailServer, monkeypatch: pyt
         "second@example.org",
     ]
     assert all(step["seconds"] >= 0 and step["category"] is None for step in found)
-    assert {step["handler"] for step in found if step["step"] in WAY} == {"alerts"}
+    assert {(step["handler"], step["server"]) for step in found if step["step"] in WAY} == {
+        ("alerts", f"127.0.0.1:{server.port}")
+    }
 
 
 def test_the_steps_are_those_that_the_documentation_lists(scene: Scene) -> None:

@@ -40,7 +40,7 @@ ENDINGS = {"text": ".txt", "html": ".html", "eml": ".eml"}
     help="Why the mail is written: by default the first one, or the next one about what is in the outbox.",
 )  # fmt: skip
 @click.option(
-    "--format", "form", type=click.Choice(tuple(ENDINGS)), help="text by default, html with --open; eml is the mail."
+    "--format", "form", type=click.Choice(tuple(ENDINGS)), help="Text by default, html with --open; eml is the mail."
 )
 @click.option("--open", "opened", is_flag=True, help="Write it into a file, and open that as a desktop does.")
 @click.option("--letter", type=int, metavar="ID", shell_complete=completing.letters, help="A letter in the outbox.")

@@ -6,7 +6,7 @@ from alertlog.database import Database
 from alertlog.incidents import Incidents
 from alertlog.policy import LONGEST_WAIT
 
-_HELD = "SELECT id FROM incident WHERE owner = ?1 AND open = 1 AND seen > ?2 AND mailed <= ?2"
+_HELD = "SELECT id FROM incident WHERE owner = :owner AND open = 1 AND seen > :now AND mailed <= :now"
 """What a mute or the ration may hold back until a time that lies hours ahead now."""
 
 
@@ -36,7 +36,7 @@ class Times:
         How long ago is not known, and a mail too many is better than a long silence.
         """
         with self._database.transaction():
-            held = [row[0] for row in self._database.rows(_HELD, (self._owner, now))]
+            held = [row[0] for row in self._database.rows(_HELD, {"owner": self._owner, "now": now})]
             self._forget_future(now)
             for number in held:
                 self._incidents.plan(number)

@@ -32,6 +32,7 @@ _ADVICE = (
 
 Values = tuple[Any, ...] | Mapping[str, Any]
 
+# An operator names a letter by its number: by then it may be sent, and another one must not have the number.
 _SCHEMA = """
 CREATE TABLE owner (id INTEGER PRIMARY KEY, service TEXT NOT NULL, handler TEXT NOT NULL, UNIQUE (service, handler));
 CREATE TABLE journal (name TEXT PRIMARY KEY, owner INTEGER NOT NULL, read_to INTEGER NOT NULL);
@@ -45,7 +46,7 @@ CREATE TABLE mute (
     PRIMARY KEY (owner, target)
 );
 CREATE TABLE letter (
-    id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, message_id TEXT NOT NULL UNIQUE, draft TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, message_id TEXT NOT NULL UNIQUE, draft TEXT NOT NULL,
     created REAL NOT NULL, due REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
     offered INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 0, aside INTEGER NOT NULL DEFAULT 0,
     done TEXT NOT NULL DEFAULT '[]', error TEXT NOT NULL DEFAULT ''

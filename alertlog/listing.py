@@ -28,6 +28,7 @@ _ENDS = {"told": "closes {} if it stays quiet", "elsewhere": "closes {} if it st
 """What happens at the end of a wait, where nothing is sent then."""
 _TOLD = {"told": "all told", "elsewhere": "told here, or another host's to tell"}
 """What is to be said of an incident's alerts where there is none to tell."""
+_UNREAD = "in journals: read by the process that runs, else by the next one, or `outbox flush`"
 
 
 class Listed(Protocol):
@@ -132,7 +133,7 @@ class InJournal:
         return asdict(self)
 
     def line(self) -> str:
-        return _line(None, self.state, self.service, self.handler, number(self.count, "alert"))
+        return _line(None, self.state, self.service, self.handler, number(self.count, "alert"), _UNREAD)
 
 
 def entries(desk: Desk) -> Iterator[Listed]:

@@ -131,6 +131,12 @@ def test_the_list_says_whether_a_process_runs_that_sends(server: MailServer, pla
     lock.release()
 
 
+def test_the_list_says_who_reads_what_is_in_journals(server: MailServer, place: Path) -> None:
+    killed(place, "one", "two")
+    expected = "  2 alerts  in journals: read by the process that runs, else by the next one, or `outbox flush`"
+    assert line("unread").endswith(expected)
+
+
 def test_the_list_makes_no_lock_file(server: MailServer, place: Path) -> None:
     pipeline(place, "one")
     lock = place.with_name(f"{place.name}.lock")

@@ -266,6 +266,17 @@ def test_of_an_incident_that_a_letter_speaks_of_no_other_letter_does(outbox: Out
     assert incident(outbox).urgent
 
 
+def test_the_number_of_a_letter_that_is_gone_never_comes_again(outbox: Outbox) -> None:
+    seen = list[int]()
+    for name in ("Disk", "Memory"):
+        outbox.ingest([tally(f"{name} full")], {}, TIME)
+        outbox.claim([Plan("opening", tuple(outbox.incidents.due(TIME)))], "example.org", TIME)
+        (letter,) = outbox.letters.all()
+        seen.append(letter.id)
+        outbox.purge(letter)
+    assert seen[0] != seen[1]
+
+
 def test_message_ids_are_unique(outbox: Outbox) -> None:
     incidents = ingest(outbox, *(tally(f"{number} full") for number in range(50)))
     outbox.claim([Plan("opening", (one,)) for one in incidents], "example.org", TIME)

@@ -12,6 +12,7 @@ from logging import LogRecord, getLevelNamesMapping
 from typing import TYPE_CHECKING, Literal
 
 from alertlog.checks import ABOVE_ZERO, number, texts, whole
+from alertlog.rules import NO_RULES, Rules
 
 if TYPE_CHECKING:
     from alertlog.mailbox import Mailbox
@@ -52,6 +53,7 @@ class Arguments:
         repeat_after, quiet_after, shutdown_timeout: seconds; see `alertlog.policy.Pace` and `AlertHandler.close`.
         outbox_incidents, outbox_bytes: see `alertlog.bounds.Bounds`.
         fingerprint: the program's own grouping, or None for alertlog's.
+        redact: what is a secret, in addition to alertlog's own rules.
     """
 
     host: str
@@ -78,6 +80,7 @@ class Arguments:
     outbox_incidents: int = 1_000
     outbox_bytes: int = 64 * 1024 * 1024
     fingerprint: Callable[[LogRecord], str] | None = None
+    redact: Rules = NO_RULES
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the argument."""

@@ -7,7 +7,7 @@ without a word on standard error, and whatever is wrong with the configuration.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,9 @@ SHELLS = ("bash", "zsh", "fish")
 LONGEST = 60
 """Characters of what is said beside a value."""
 
+Clean = Callable[[str], str]
+"""Takes out of a text what is known to be a secret by now."""
+Part = tuple["Outbox", Clean]
 Items = Iterable[tuple[str, str]]
 """Values, and what to say beside each."""
 
@@ -73,32 +76,34 @@ def kinds(context: click.Context, _parameter: click.Parameter, incomplete: str) 
 
 def letters(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the number of a letter."""
-    return _items([one for part in _parts(context) for one in _letters(part)], incomplete)
+    return _items([one for part in _parts(context) for one in _letters(*part)], incomplete)
 
 
 def retries(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the number of a letter, or the fingerprint of an incident that no letter speaks of."""
-    return _items([one for part in _parts(context) for one in (*_letters(part), *_incidents(part))], incomplete)
+    return _items([one for part in _parts(context) for one in (*_letters(*part), *_incidents(*part))], incomplete)
 
 
 def mutables(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete what can be muted: a kind, or the fingerprint of an open incident."""
-    open_ones = _items([one for part in _parts(context) for one in _incidents(part)], incomplete)
+    open_ones = _items([one for part in _parts(context) for one in _incidents(*part)], incomplete)
     return [*kinds(context, parameter, incomplete), *open_ones]
 
 
 def mutes(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete what is muted."""
-    return _items([(mute.target, mute.reason) for part in _parts(context) for mute in part.mutes.all()], incomplete)
+    return _items(
+        [(mute.target, known(mute.reason)) for part, known in _parts(context) for mute in part.mutes.all()], incomplete
+    )
 
 
-def _parts(context: click.Context) -> Iterator[Outbox]:
+def _parts(context: click.Context) -> Iterator[Part]:
     """Yield each owner's part of the outboxes that the deployment uses, as far as that is possible."""
     with redirect_stderr(io.StringIO()), suppress(AlertlogError):
         for desk in _desks(context):
             for owner in desk.registered():
                 with desk.part(owner) as part:
-                    yield part
+                    yield part, desk.works(owner).redactor.known
 
 
 def _desks(context: click.Context) -> list[Desk]:
@@ -107,12 +112,12 @@ def _desks(context: click.Context) -> list[Desk]:
     return desks(deployment.handlers(context.params.get("config"), Path()))
 
 
-def _letters(part: Outbox) -> Items:
-    return [(str(letter.id), letter.draft.incidents[0].alert.summary) for letter in part.letters.all()]
+def _letters(part: Outbox, known: Clean) -> Items:
+    return [(str(letter.id), known(letter.draft.incidents[0].alert.summary)) for letter in part.letters.all()]
 
 
-def _incidents(part: Outbox) -> Items:
-    return [(incident.fingerprint, incident.alert.summary) for incident in part.incidents.unspoken()]
+def _incidents(part: Outbox, known: Clean) -> Items:
+    return [(incident.fingerprint, known(incident.alert.summary)) for incident in part.incidents.unspoken()]
 
 
 def _items(values: Items, incomplete: str) -> list[CompletionItem]:

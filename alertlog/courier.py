@@ -40,11 +40,23 @@ class Courier:
         dormant: True until this process has tried to start the thread.
     """
 
-    def __init__(self, prepare: Callable[[], Rounds], intake: Intake, reporter: Reports) -> None:
-        """Starts nothing. `prepare` is called on the courier's thread, once: it may import and open what it likes."""
+    def __init__(
+        self,
+        prepare: Callable[[], Rounds],
+        intake: Intake,
+        reporter: Reports,
+        learn: Callable[[], object] = bool,
+    ) -> None:
+        """Starts nothing.
+
+        Args:
+            prepare: is called on the courier's thread, once: it may import and open what it likes.
+            learn: is called before each round, to look for secrets that have come since the one before.
+        """
         self._prepare = prepare
         self._intake = intake
         self._reporter = reporter
+        self._learn = learn
         self._rounds: Rounds | None = None
         self._trouble = ""
         self._reset()
@@ -71,6 +83,7 @@ class Courier:
             leaving: the process is going; if it is the last one on the outbox, what is untold is told now.
         """
         try:
+            self._learn()
             self._intake.write_counts()
             self._intake.tend_journal()
             if leaving:

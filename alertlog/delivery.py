@@ -24,6 +24,7 @@ from alertlog.errors import (
 )
 from alertlog.events import Reports
 from alertlog.gate import Gate
+from alertlog.hindsight import clean_draft
 from alertlog.keeper import Keeper
 from alertlog.letter import Letter, compose
 from alertlog.outbox import Outbox, Waiting
@@ -113,12 +114,16 @@ class Delivery:
                 self._outbox(todo).accept(waiting, (), None, self._clock.wall())
             return None
         try:
-            letter = compose(waiting.draft, self._post.wording(), settings.sender, settings.recipients)
+            letter = self._letter(settings, waiting)
         except Exception as error:
             self._set_aside(todo, waiting, LetterRejected(f"it could not be composed: {error!r}", stage="compose"))
             return None
         self._outcomes.composed(letter)
         return _Sending(waiting, letter, recipients)
+
+    def _letter(self, settings: SmtpSettings, waiting: Waiting) -> Letter:
+        draft = clean_draft(waiting.draft, self._post.redactor)
+        return compose(draft, self._post.wording(), settings.sender, settings.recipients)
 
     def _send(self, todo: Round, session: Sends, sending: _Sending) -> None:
         """Raises DeliveryError if the way to the server failed rather than the letter."""

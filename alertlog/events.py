@@ -78,6 +78,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 class Redacts(Protocol):
     """What reporting needs of `alertlog.redact.Redactor`."""
 
+    def refresh(self) -> None: ...
     def text(self, text: str) -> str: ...
 
 
@@ -114,6 +115,7 @@ class Reporter:
             if name not in FIELDS:
                 raise KeyError(name)
         try:
+            self._redactor.refresh()
             self._deliver(self._record(event, level, message, fields))
         except Exception as error:  # not even a diagnostic of a diagnostic may reach the program that logs
             let_end(error)

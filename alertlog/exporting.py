@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from alertlog.alert import Alert, Incident, Tally
 from alertlog.desk import Desk
+from alertlog.hindsight import Knows, clean_alert, clean_incident, clean_waiting
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.unread import tallies
@@ -21,22 +22,23 @@ def records(desk: Desk) -> Iterator[dict[str, Any]]:
     """
     registered = desk.registered()
     for owner in desk.owners():
+        secrets = desk.works(owner).redactor
         read_to: dict[str, int] = {}
         if owner in registered:
             with desk.part(owner) as outbox:
-                yield from _part(owner, outbox)
+                yield from _part(owner, outbox, secrets)
                 read_to = outbox.journals.read_to()
         for tally in tallies(desk.place, owner, read_to):
-            yield _named("alert", owner) | _tally(tally)
+            yield _named("alert", owner) | _tally(replace(tally, alert=clean_alert(tally.alert, secrets)))
 
 
-def _part(owner: Owner, outbox: Outbox) -> Iterator[dict[str, Any]]:
+def _part(owner: Owner, outbox: Outbox, secrets: Knows) -> Iterator[dict[str, Any]]:
     for letter in outbox.letters.all():
-        yield _named("letter", owner) | _letter(letter)
+        yield _named("letter", owner) | _letter(clean_waiting(letter, secrets))
     for incident in outbox.incidents.unspoken():
-        yield _named("incident", owner) | _incident(incident)
+        yield _named("incident", owner) | _incident(clean_incident(incident, secrets))
     for mute in outbox.mutes.all():
-        yield _named("mute", owner) | asdict(mute)
+        yield _named("mute", owner) | asdict(replace(mute, reason=secrets.known(mute.reason)))
 
 
 def _named(kind: str, owner: Owner) -> dict[str, Any]:

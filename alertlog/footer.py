@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from alertlog.alert import Alert, Cause, Draft, Incident, Reason
-from alertlog.evidence import NAME_LIMIT, body_of, said_by
+from alertlog.evidence import NAME_LIMIT, SAMPLE_LIMIT, body_of, headline, said_by
 from alertlog.headers import squeezed
 from alertlog.redact import MARK
 from alertlog.words import Words
@@ -35,7 +35,7 @@ _OLDER = "The first alert that it tells came {duration} before it."
 _REDACTED = "{n} secret was taken out of what this mail shows.", "{n} secrets were taken out of what this mail shows."
 
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
-_MARKS = (MARK, ":***@")
+_MARKS = (MARK, "***@")
 """What stands in the place of a secret, the second one in a URL."""
 
 
@@ -83,14 +83,23 @@ class Footer:
         if draft.cause:
             yield say(_CAUSES[draft.cause])
         yield from self._delay()
-        taken_out = sum(map(_redactions, draft.incidents)) if draft.reason != "digest" else 0
-        if taken_out:
+        if taken_out := sum(text.count(mark) for text in self._shown() for mark in _MARKS):
             yield self.words.plural(*_REDACTED, taken_out)
         if self.handler:
             handler = squeezed(self.handler, NAME_LIMIT)
             yield say("Sent by alertlog for {where}, handler {handler}", where=self.where, handler=handler)
         else:
             yield say("Sent by alertlog for {where}", where=self.where)
+
+    def _shown(self) -> Iterator[str]:
+        """Yield the texts that the mail shows."""
+        for incident in self.draft.incidents:
+            if self.draft.reason == "digest":
+                yield from _of_a_digest(incident)
+                continue
+            yield from (incident.kind, *_of_an_incident(incident), *_of_an_alert(incident.alert))
+            for sample in incident.samples:
+                yield self.words.cut(said_by(sample, incident), SAMPLE_LIMIT)
 
     def _delay(self) -> Iterator[str]:
         draft, words = self.draft, self.words
@@ -124,21 +133,26 @@ class Footer:
         return hint, f'alertlog mute {target} --for 2h --reason "{reason}"'
 
 
-def _redactions(incident: Incident) -> int:
-    """Return how many secrets the mail about an incident shows as taken out."""
+def _of_a_digest(incident: Incident) -> Iterator[str]:
+    """Yield the texts of which a digest shows something, each once."""
     alert = incident.alert
-    # An exception's line stands in its traceback too, and a formatter's own text stands for both.
-    evidence = "" if alert.text else alert.traceback or alert.exception
-    texts = [body_of(alert), evidence, alert.problem, *_values(alert), *_samples(incident)]
-    return sum(text.count(mark) for text in texts for mark in _MARKS)
+    yield from (headline(body_of(alert)), incident.kind or alert.logger, *_of_an_incident(incident))
+    if not alert.text:
+        yield headline(alert.exception)
 
 
-def _samples(incident: Incident) -> list[str]:
-    return [said_by(sample, incident) for sample in incident.samples]
+def _of_an_incident(incident: Incident) -> Iterator[str]:
+    yield from incident.hosts or (incident.alert.host,)
+    yield incident.mute_reason
 
 
-def _values(alert: Alert) -> Iterator[str]:
-    for _name, value in alert.extras:
-        yield value
-    for _when, _level, _logger, text in alert.context:
-        yield text
+def _of_an_alert(alert: Alert) -> Iterator[str]:
+    """Yield the texts that a mail about an alert shows, each once; a title only repeats."""
+    yield from (body_of(alert), alert.problem, alert.logger, alert.path, alert.function)
+    yield from (alert.process, alert.thread, alert.task)
+    if not alert.text:  # a formatter's own text stands for both, and the traceback ends in the exception's line
+        yield alert.traceback or alert.exception
+    for extra in alert.extras:
+        yield from extra
+    for _when, *texts in alert.context:
+        yield from texts

@@ -21,6 +21,7 @@ from alertlog.arguments import (
     secure_of,
     server_of,
 )
+from alertlog.rules import rules_of
 from alertlog.taking import Taking
 
 
@@ -47,8 +48,7 @@ class AlertHandler(Taking):
         repeat_after: seconds from an incident's first mail to its first follow-up; then doubling, up to 4 h.
         quiet_after: seconds without a repeat after which an incident closes.
         mails_per_hour: above it, what is due is merged into one digest.
-        shutdown_timeout: seconds that `close()` may wait for one attempt at what is due; by default
-            SMTP_TIMEOUT_SECONDS.
+        shutdown_timeout: seconds that `close()` may wait for one attempt; by default SMTP_TIMEOUT_SECONDS.
         outbox: absolute path of the outbox; by default ALERTLOG_OUTBOX, else a file in the user's state folder.
         env_prefix: what the names of the SMTP variables begin with.
         language: `en` or `fr`, for the labels of the mail.
@@ -60,6 +60,7 @@ class AlertHandler(Taking):
         outbox_bytes: size of the outbox's file beyond which the same happens.
         fingerprint: a callable, or the dotted name of one, that replaces alertlog's own grouping: records for which it
             returns the same text are one incident. If it raises, the alert is mailed all the same.
+        redact: `names` of extras and variables, and `patterns` of texts, that are secrets as well.
 
     Raises:
         ValueError: an argument is wrong; nothing else ever raises.
@@ -94,6 +95,7 @@ class AlertHandler(Taking):
         outbox_incidents: int = 1_000,
         outbox_bytes: int = 64 * 1024 * 1024,
         fingerprint: Callable[[logging.LogRecord], str] | str | None = None,
+        redact: Mapping[str, Sequence[str]] | None = None,
         **unknown: Never,
     ) -> None:
         env_prefix = prefix_of(env_prefix)
@@ -125,5 +127,6 @@ class AlertHandler(Taking):
             outbox_incidents=outbox_incidents,
             outbox_bytes=outbox_bytes,
             fingerprint=checks.function("fingerprint", fingerprint),
+            redact=rules_of(redact),
         )
         super().__init__(arguments)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from alertlog.errors import ConfigError
 from alertlog.headers import squeezed
+from alertlog.hindsight import Knows, clean_incident, clean_waiting
 from alertlog.mutes import Mute
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner, is_owned
@@ -147,7 +148,7 @@ def entries(desk: Desk) -> Iterator[Listed]:
         read_to: dict[str, int] = {}
         if owner in registered:
             with desk.part(owner) as outbox:
-                yield from _part(outbox, owner, standing(desk, owner, outbox))
+                yield from _part(outbox, owner, standing(desk, owner, outbox), desk.works(owner).redactor)
                 read_to = outbox.journals.read_to()
         left = unread(desk.place, owner, read_to)
         if left.alerts:
@@ -166,16 +167,21 @@ def standing(desk: Desk, owner: Owner, outbox: Outbox) -> Standing:
         post.read_settings()
     except ConfigError as error:
         problem = str(error)
-    mutes = outbox.mutes.in_force(now)
-    return Standing(now, post.pace, outbox.gate(), mutes, is_owned(desk.place, owner), problem)
+    known = desk.works(owner).redactor.known
+    gate, mutes = outbox.gate(), outbox.mutes.in_force(now)
+    gate, mutes = replace(gate, error=known(gate.error)), [replace(one, reason=known(one.reason)) for one in mutes]
+    return Standing(now, post.pace, gate, mutes, is_owned(desk.place, owner), problem)
 
 
-def _part(outbox: Outbox, owner: Owner, stands: Standing) -> Iterator[Listed]:
+def _part(outbox: Outbox, owner: Owner, stands: Standing, secrets: Knows) -> Iterator[Listed]:
+    """Yield what an owner has there, without what has come to be a secret since it was put in."""
     spoken_of = outbox.incidents.spoken_of()
     for letter in outbox.letters.all():
-        yield _letter(owner, letter, spoken_of.get(letter.id), stands.of_letter(letter))
+        clean = clean_waiting(letter, secrets)
+        yield _letter(owner, clean, spoken_of.get(letter.id), stands.of_letter(clean))
     for incident in outbox.incidents.unspoken():
-        yield _incident(owner, incident, stands.of_incident(incident))
+        clean_one = clean_incident(incident, secrets)
+        yield _incident(owner, clean_one, stands.of_incident(clean_one))
     for mute in stands.mutes:
         yield _muted(owner, mute)
 

@@ -20,6 +20,7 @@ from alertlog.events import Reports
 from alertlog.gatekeeper import Gatekeeper
 from alertlog.outbox import Outbox, Waiting
 from alertlog.policy import Bucket, Pace, Plan, Situation
+from alertlog.redact import Redactor
 
 if TYPE_CHECKING:
     from alertlog.letter import Wording
@@ -39,6 +40,7 @@ class Post:
 
     Attributes:
         learn: is told each secret that comes meanwhile, to keep it out of what is written.
+        redactor: knows the secrets that there are at the time.
     """
 
     pace: Pace
@@ -46,6 +48,7 @@ class Post:
     read_settings: Callable[[], SmtpSettings]
     bounds: Bounds = field(default_factory=Bounds)
     learn: Callable[[str], object] = str
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,15 @@ limited, or can't cross the place where the next match may begin.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Self
 
-from alertlog.known import MARK, URL, Known, in_environ, replaced
+from alertlog import cards
+from alertlog.known import MARK, URL, Known, replaced
+from alertlog.named import HARMLESS_VALUES, named_values
+from alertlog.rules import NO_RULES, Rules
 from alertlog.secret_names import SIGNS, STEMS, is_secret_name
+from alertlog.surroundings import NOTHING, Surroundings, in_environ
 
 __all__ = ["MARK", "Redactor", "is_secret_name"]
 
@@ -22,27 +27,8 @@ REMEMBERED_LENGTH = 2_000
 
 Texts = tuple[str, ...]
 
-# `password=None`, `password: str`, and what says something of a password: `SMTP_PASSWORD: is not set`.
-_HARMLESS_VALUES = frozenset(
-    ("", "none", "null", "true", "false", "str", "bytes", "int", "bool", "is", "was", "has", "must", "not")
-)
-
-_JOINT = re.compile(r"""[\w-]{0,64}+(\\?["']?[ \t]{0,3}+(?:=>|:=|={1,3}|:(?![:/]))[ \t]{0,3}+)""")
-_SCHEME = r"((?i:basic|bearer|token|negotiate|ntlm)\s{1,3}+)"
-# Each has one group, which stays: what opens the value.
-_OPENED = (
-    re.compile(r"""((?:[\w.]{1,32}+\()?[bBrRuU]{0,2}")(?:[^"\\\r\n]|\\.)++"""),
-    re.compile(r"""((?:[\w.]{1,32}+\()?[bBrRuU]{0,2}')(?:[^'\\\r\n]|\\.)++"""),
-    re.compile(r"""(\\["'])(?:(?!\\["'])[^\r\n])++"""),
-    re.compile(_SCHEME + r"""[^\s"',;]{6,}+"""),
-)
-_WHOLE_LINE = re.compile(r"()\S(?:[^\r\n\\]|\\(?![rn]))*+")  # several values, each of them perhaps quoted
-# A closing bracket, a quotation mark or a comma ends a value only where what follows looks like its end.
-_BARE = re.compile(
-    r"""()(?:\[redacted\])?+(?:[^\s"'&;,<)\]}\\]|[)\]}](?=[^\s"',;.)\]}])|["'](?=\w)"""
-    r"""|[,&](?=[^\s"'])(?![\w-]{1,64}+=)|<(?![/a-zA-Z])|\\(?!["']))*+"""
-)
-
+# A token in the place of the user, as git servers and Sentry have it: long, and with a digit in it.
+_URL_TOKEN = re.compile(r"(://)(?=[A-Za-z_~-]{0,64}+[0-9])[\w~-]{20,256}+(?=(?::[^\s@/]{0,256}+)?@)")
 _BEARER = re.compile(r"(?<![\w-])((?i:bearer)\s{1,3}+)(?=[A-Za-z._~+/=-]{0,64}+[0-9])[\w.~+/=-]{8,}+")
 _KEY_NAME = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY = re.compile(rf"-----BEGIN {_KEY_NAME}.*?(?:-----END {_KEY_NAME}|\Z)", re.DOTALL)
@@ -51,16 +37,28 @@ _KEY = re.compile(rf"-----BEGIN {_KEY_NAME}.*?(?:-----END {_KEY_NAME}|\Z)", re.D
 class Redactor:
     """Knows a process's secrets, and what others look like. Safe to use from several threads and signal handlers."""
 
-    __slots__ = ("_known", "_remembered")
+    __slots__ = ("_known", "_remembered", "_rules", "_signs", "_surroundings")
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, secrets: Iterable[str] = (), rules: Rules = NO_RULES, environ: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Knows the `secrets`; those of `environ` from the first `refresh` on."""
+        self._rules = rules
+        self._signs = (*SIGNS, *rules.stems)
         self._known = Known.of(secrets)
+        self._surroundings = Surroundings(environ, rules.is_secret_name)
         self._remembered: dict[Texts, Texts] = {}
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], secrets: Iterable[str] = ()) -> Redactor:
+    def of(cls, environ: Mapping[str, str], secrets: Iterable[str] = (), rules: Rules = NO_RULES) -> Self:
         """Know the values of secret-named variables and of their files, passwords in URLs, and `secrets`."""
-        return cls((*in_environ(environ), *secrets))
+        redactor = cls(secrets, rules, environ)
+        redactor.refresh()
+        return redactor
+
+    def refresh(self) -> None:
+        """Know what its environment has now as well: dotenv files are loaded late, and files of secrets rotate."""
+        self.learn({}, self._surroundings.secrets())
 
     def learn(self, environ: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
         """Know those that have come since as well: files change while a program runs.
@@ -68,10 +66,24 @@ class Redactor:
         All of them at once, by one assignment. Of two threads that learn different ones at the same time, one may lose;
         it is to be called again and again anyway.
         """
-        known = self._known.and_now((*in_environ(environ), *secrets))
+        known = self._known.and_now((*in_environ(environ, self._rules.is_secret_name), *secrets))
         if known is not self._known:
             self._known = known
             self._remembered = {}  # a new one, after it: what a thread is about to remember goes into the old one
+
+    def beside(self, extras: Iterable[tuple[str, str]]) -> Redactor:
+        """Return one that also knows the values of the secret-named ones among a record's extras.
+
+        What is logged with `extra={"token": token}` often stands in the message as well. It is for that record alone:
+        to know each request's token for ever would take more and more memory and time.
+        """
+        named = [value for name, value in extras if self._is_named(name, value)]
+        known = self._known.with_others(named)
+        if known is self._known:
+            return self
+        redactor = Redactor((), self._rules)
+        redactor._known = known
+        return redactor
 
     def remember(self, texts: Texts, clean: Callable[[Texts], Texts]) -> Texts:
         """Return what `clean` makes of texts that many alerts share: it is asked once, until there is a new secret."""
@@ -90,68 +102,47 @@ class Redactor:
         lowered = text.lower()
         if len(lowered) != len(text) or "bearer" in lowered or "://" in text or "-----BEGIN" in text:
             return False
-        for sign in SIGNS:  # a third faster than any(map())
+        for sign in self._signs:  # a third faster than any(map())
             if sign in lowered:
                 return False
-        return not any(map(text.__contains__, self._known.searched))
+        if any(map(text.__contains__, self._known.searched)) or cards.may_hold_cards(text):
+            return False
+        return not self._rules.patterns or not any(True for _span in self._rules.spans(text))
 
     def known(self, text: str) -> str:
         """Return the text without the secrets that are known, for what may look like one and is none."""
         return self._known.cut_out(text)
 
+    def knows_any_of(self, texts: Iterable[str]) -> bool:
+        """Whether one of the texts holds a secret that is known."""
+        joined = "\0".join(texts)
+        return any(map(joined.__contains__, self._known.searched))
+
     def text(self, text: str) -> str:
         """Return the text without secrets."""
         text = self._known.cut_out(text)
         if "://" in text:
-            text = URL.sub(r"\1***@", text)
+            text = _URL_TOKEN.sub(r"\1***", URL.sub(r"\1***@", text))
         if "-----BEGIN" in text:
             text = _KEY.sub(MARK, text)
-        return _without_named(text)
+        if self._rules.patterns:  # between marks: a pattern that finds a part of one would make it longer each time
+            text = MARK.join([replaced(part, list(self._rules.spans(part))) for part in text.split(MARK)])
+        if cards.may_hold_cards(text):
+            text = cards.without_cards(text, MARK)
+        return self._without_named(text)
 
     def extra(self, name: str, value: str) -> str:
         """Return the value of a record's extra, redacted by its name or by its text."""
-        if value and is_secret_name(name) and value.lower() not in _HARMLESS_VALUES:
-            return MARK
-        return self.text(value)
+        return MARK if self._is_named(name, value) else self.text(value)
 
+    def _is_named(self, name: str, value: str) -> bool:
+        return self._rules.is_secret_name(name) and value.lower() not in HARMLESS_VALUES
 
-def _without_named(text: str) -> str:
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few capitals have two small letters; positions have to agree
-        lowered = "".join(letter.lower()[0] for letter in text)
-    spans = [span for stem in STEMS if stem in lowered for span in _named(stem, lowered, text)]
-    text = replaced(text, spans) if spans else text
-    return _BEARER.sub(rf"\1{MARK}", text) if "bearer" in lowered else text
-
-
-def _named(stem: str, lowered: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where values stand that have a secret's name before them."""
-    at = lowered.find(stem)
-    while at >= 0:
-        after = at + len(stem)
-        joint = _JOINT.match(text, after)
-        if joint and is_secret_name(text[_start_of_name(lowered, at) : joint.start(1)]):
-            start, after = _value(text, joint.end(), stem in ("authorization", "cookie"))
-            if text[start:after].lower() not in _HARMLESS_VALUES and not text.startswith(MARK, start):
-                yield start, after
-        # Not inside the value, or a text of nothing but names would cost the square of its length.
-        at = lowered.find(stem, after)
-
-
-def _start_of_name(lowered: str, at: int) -> int:
-    start = at
-    while start > 0 and at - start < 64 and (lowered[start - 1].isalnum() or lowered[start - 1] in "_-"):
-        start -= 1
-    if start == at and lowered.startswith(" key", at - 1):
-        first = max(0, at - 12)  # `private key`: the word before is a part of the name
-        start = max(first, lowered.rfind(" ", first, at - 1) + 1)
-    return start
-
-
-def _value(text: str, at: int, whole_line: bool) -> tuple[int, int]:
-    """Return where the value begins and ends that is expected at a place."""
-    for pattern in (*_OPENED, _WHOLE_LINE if whole_line else _BARE):
-        value = pattern.match(text, at)
-        if value:
-            return value.end(1), value.end()
-    return at, at
+    def _without_named(self, text: str) -> str:
+        lowered = text.lower()
+        if len(lowered) != len(text):  # a few capitals have two small letters; positions have to agree
+            lowered = "".join(letter.lower()[0] for letter in text)
+        stems = [stem for stem in (*STEMS, *self._rules.stems) if stem in lowered]
+        spans = [span for stem in stems for span in named_values(stem, lowered, text, self._rules.is_secret_name)]
+        text = replaced(text, spans) if spans else text
+        return _BEARER.sub(rf"\1{MARK}", text) if "bearer" in lowered else text

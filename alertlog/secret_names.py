@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -32,10 +33,15 @@ def is_secret_name(name: str) -> bool:
     return _STEM.search(name) is not None and _is_secret(name)
 
 
+def ends_harmless(words: Sequence[str]) -> bool:
+    """Whether the last word of a name says that it is of something about a secret."""
+    return _HARMLESS_END.fullmatch(words[-1]) is not None
+
+
 @lru_cache(maxsize=1_000)
 def _is_secret(name: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or _HARMLESS_END.fullmatch(words[-1]):
+    if not words or ends_harmless(words):
         return False
     pairs = [f"{first} {second}" for first, second in pairwise(words)]
     return any(map(_SECRET.fullmatch, words + pairs)) or (words[-1] == "pass" and len(words) > 1)

@@ -9,6 +9,7 @@ from email.parser import BytesParser
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from alertlog.headers import visible
+from alertlog.hindsight import clean_draft
 from alertlog.outbox import Waiting
 from alertlog.ownership import Owner
 
@@ -59,7 +60,7 @@ def _shown(desk: Desk, owner: Owner, waiting: Waiting) -> Shown:
     from alertlog.correspondents import correspondents
     from alertlog.letter import compose
 
-    post = desk.post(owner)
-    known = correspondents(desk.works(owner), post)
-    mail = compose(waiting.draft, post.wording(), known.sender, known.recipients)
+    works, post = desk.works(owner), desk.post(owner)
+    known = correspondents(works, post)
+    mail = compose(clean_draft(waiting.draft, works.redactor), post.wording(), known.sender, known.recipients)
     return Shown(mail.content.decode("ascii").replace("\r\n", "\n"), known.unknown)

@@ -52,7 +52,7 @@ class Works:
     def __init__(self, arguments: Arguments, name: str | None, clock: Clock | None = None) -> None:
         self.arguments = arguments
         self.clock: Clock = clock or SystemClock()
-        self.redactor = Redactor.of(os.environ)
+        self.redactor = Redactor.of(os.environ, rules=arguments.redact)
         self.reporter = Reporter(self.redactor, self.clock)
         self.host = socket.gethostname()
         given = self.arguments
@@ -61,7 +61,7 @@ class Works:
         self._environment = self._told(environment_name, given.environment, "", "mails name no environment")
         self.owner = Owner(service, handler_name(name, arguments.env_prefix))
         self.intake = Intake(self.place, self.owner, self.clock, self._report_unwritable)
-        self.courier = Courier(self.rounds, self.intake, self.reporter)
+        self.courier = Courier(self.rounds, self.intake, self.reporter, self.redactor.refresh)
 
     def _told(
         self, read: Callable[[str | None, Mapping[str, str]], T], argument: str | None, otherwise: U, outcome: str
@@ -184,6 +184,7 @@ class Works:
             self._read_settings,
             Bounds(given.outbox_incidents, given.outbox_bytes),
             lambda secret: self.redactor.learn({}, [secret]),
+            self.redactor,
         )
 
     def _wording(self) -> Wording:
@@ -208,7 +209,7 @@ class Works:
 
         given = self.arguments
         defaults = SmtpDefaults(given.host, given.port, given.sender, given.recipients, given.secure, given.timeout)
-        self.redactor.learn(os.environ)  # a file of secrets may have changed, and a variable been set, since the start
+        self.redactor.refresh()
         settings = read_smtp(os.environ, given.env_prefix, defaults)
         self.redactor.learn({}, settings.secrets)  # should it have changed in between
         return settings

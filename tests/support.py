@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,10 @@ TIME = 1_767_225_600.0
 class Plain:
     """A redactor that knows no secrets."""
 
-    def harmless(self, text: str) -> bool:  # noqa: ARG002 -- Redacts has all four
+    def beside(self, extras: Iterable[tuple[str, str]]) -> Plain:  # noqa: ARG002 -- Redacts has all of these
+        return self
+
+    def harmless(self, text: str) -> bool:  # noqa: ARG002 -- Redacts has all of these
         return True
 
     def known(self, text: str) -> str:
@@ -41,7 +44,7 @@ class Plain:
     def text(self, text: str) -> str:
         return text
 
-    def extra(self, name: str, value: str) -> str:  # noqa: ARG002 -- Redacts has all four
+    def extra(self, name: str, value: str) -> str:  # noqa: ARG002 -- Redacts has all of these
         return value
 
 

@@ -26,6 +26,7 @@ from alertlog.arguments import (
     secure_of,
     server_of,
 )
+from alertlog.rules import NO_RULES
 
 SECRET = "hunter2"
 
@@ -54,6 +55,7 @@ def test_what_is_not_given_has_the_documented_default() -> None:
     assert (made.env_prefix, made.language, made.subjects, made.context_lines) == ("SMTP_", "en", {}, 50)
     assert (made.alert_level, made.service, made.shutdown_timeout, made.outbox) == (None,) * 4
     assert (made.outbox_incidents, made.outbox_bytes, made.fingerprint) == (1_000, 64 * 1024 * 1024, None)
+    assert made.redact == NO_RULES
 
 
 def test_arguments_stay_as_they_were_checked() -> None:
@@ -100,6 +102,12 @@ WRONG: dict[str, list[object]] = {
         f"{SECRET}@",
     ],
     "templates": ["mail", "./mail", "~/mail", "", "/mail\0", b"/mail", 5, True, Path("mail")],
+    "redact": [
+        *(5, True, "iban", ["iban"], {"name": ["iban"]}, {"names": 5}, {"names": [5]}, {"names": {"iban": 1}}),
+        *({"names": [""]}, {"names": ["_ -"]}, {"names": ["x" * 65]}, {"patterns": [b"a"]}, {"patterns": [None]}),
+        *({"patterns": [""]}, {"patterns": [f"({SECRET}"]}, {"patterns": [f"({SECRET}+)+"]}, {"patterns": [".+"]}),
+        {"names": [f"name{number}" for number in range(51)]},
+    ],
     "env_prefix": ["", "_", "SMTP ", "SMTP=", "SMTP\n", "É_", "a-b", "A\0", 5, None, True, b"SMTP_"],
     "language": ["de", "EN", "", None, [], ["en"], 5],
 }
@@ -161,6 +169,7 @@ RIGHT: dict[str, list[object]] = {
         ["Ops <ops@example.org>", "b@bücher.example"],
     ],
     "templates": [None, "/etc/app/mail", Path("/etc/app/mail")],
+    "redact": [None, {}, {"names": None}, {"names": ["iban"]}, {"names": "iban", "patterns": [r"EMP-[0-9]+"]}],
     "env_prefix": ["BACKUP_SMTP_", "S"],
     "language": ["en", "fr"],
 }

@@ -237,6 +237,9 @@ def test_whatever_is_told_is_one_line_of_json(logger: logging.Logger, message: s
 class Refusing:
     """A redactor that fails."""
 
+    def refresh(self) -> None:
+        """There is nothing new."""
+
     def text(self, text: str) -> str:
         raise ValueError(text)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 
 from alertlog.alert import Cause, Draft, Reason
 from alertlog.cli_mutes import mute
+from alertlog.evidence import SAMPLE_LIMIT
 from alertlog.footer import LATE, delay
 from alertlog.letter import Wording
 from tests.letters import (
@@ -128,6 +130,64 @@ def test_a_secret_of_an_exception_counts_where_it_is_shown() -> None:
     assert "1 secret was taken out" in footer(draft("opening", incident(hidden)))
     assert "1 secret was taken out" in footer(draft("opening", incident(hidden._replace(traceback=""))))
     assert "secret" not in footer(draft("opening", incident(hidden._replace(text="as the formatter has it"))))
+
+
+REDACTED = "after [redacted]"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alert": alert(message=REDACTED)},
+        {"alert": alert(message=f"Login\n{REDACTED}")},
+        {"alert": alert(text=REDACTED, message=REDACTED, exception=REDACTED, traceback=REDACTED)},
+        {"alert": alert(problem=REDACTED)},
+        {"alert": alert(extras=(("detail", REDACTED),))},
+        {"alert": alert(extras=((REDACTED, "detail"),))},
+        {"alert": alert(message="at https://me:***@db.example/")},
+        {"alert": alert(message="at https://***@git.example/")},
+        {"alert": alert(logger=REDACTED)},
+        {"alert": alert(path=REDACTED)},
+        {"alert": alert(function=REDACTED)},
+        {"alert": alert(thread=REDACTED)},
+        {"alert": alert(process=REDACTED)},
+        {"alert": alert(task=REDACTED)},
+        {"alert": alert(host=REDACTED)},
+        {"hosts": ("vps1", REDACTED), "alert": alert(host=REDACTED)},
+        {"alert": alert(context=((MOMENT, "INFO", REDACTED, "text"),))},
+        {"kind": REDACTED},
+        {"mute_until": MOMENT, "mute_reason": REDACTED},
+        {"samples": (alert(message=REDACTED),)},
+        {"samples": (alert(message=f"{REDACTED}{'x' * SAMPLE_LIMIT}{REDACTED}{'x' * SAMPLE_LIMIT}"),)},
+    ],
+)
+@BOTH
+def test_each_mark_that_the_mail_shows_counts_once(changes: dict[str, Any], wording: Wording) -> None:
+    said = "1 secret was taken out" if wording is ENGLISH else "1 secret a été retiré"
+    assert said in footer(draft("opening", incident(**changes)), wording)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alert": alert(message=REDACTED)},
+        {"alert": alert(message="", exception=REDACTED)},
+        {"alert": failure()._replace(exception=REDACTED, traceback=f"Traceback\n{REDACTED}")},
+        {"kind": REDACTED},
+        {"kind": "", "alert": alert(logger=REDACTED)},
+        {"hosts": ("vps1", REDACTED)},
+        {"mute_until": MOMENT, "mute_reason": REDACTED},
+    ],
+)
+def test_a_digest_counts_what_it_shows(changes: dict[str, Any]) -> None:
+    shown, other = incident(**changes), incident(alert(kind="", logger="etl"))
+    assert "1 secret was taken out" in footer(draft("digest", shown, other))
+    assert "2 secrets were taken out" in footer(draft("digest", shown, other, shown))
+
+
+def test_a_digest_does_not_count_what_it_leaves_out() -> None:
+    hidden = alert(message=f"Login\n{REDACTED}", extras=(("detail", REDACTED),), thread=REDACTED)
+    assert "taken out" not in footer(draft("digest", incident(hidden), incident()))
 
 
 # Who sent it

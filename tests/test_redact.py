@@ -343,3 +343,70 @@ def test_what_is_remembered_is_bounded() -> None:
     redactor.remember(("x" * (REMEMBERED_LENGTH + 1),), lambda texts: texts)
     assert 0 < len(redactor._remembered) <= REMEMBERED
     assert max(len(text) for texts in redactor._remembered for text in texts) < 20
+
+
+# Card numbers
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "4111111111111111", "4222222222222", "4000000000000000006", "5500000000000004", "2223003122003222",
+        "340000000000009", "378282246310005", "30000000000004", "36000000000008", "6011000000000004",
+        "6200000000000005", "3530111333300000", "3088000000000009", "6759649826438453", "6304000000000000",
+        "4111 1111 1111 1111", "4111-1111-1111-1111", "3782 822463 10005", "3000 000000 0004",
+        "4000 0000 0000 0000 006",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "around", ["{}", "card {}.", "card={}, 12/27", "({})", '"pan": "{}"', "{} 12/27", "retry 3 of {}"]
+)
+def test_a_card_number_is_redacted(number: str, around: str) -> None:
+    if around.startswith("retry") and not number.isdecimal():
+        around = "of {}"  # what follows on a group of digits is a part of something longer, such as an IBAN
+    text = around.format(number)
+    assert not PLAIN.harmless(text)
+    assert PLAIN.text(text) == around.format(MARK)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111111111111112", "4111 1111 1111 1112", "4111 111111111111", "4111  1111 1111 1111", "41111111111111",
+        "1764040327000", "1764040327000000000", "2000000000000008", "9111111111111110", "0004111111111111111",
+        "0.4111111111111111", "4111111111111111.5", "x4111111111111111", "4111111111111111x", "_4111111111111111",
+        "+4222222222222", "12-4111111111111111", "12345678-4111-1111-1111-111111111111",
+        "FR76 3000 6000 0112 3456 7890 189", "4bf92f3577b34da6a3ce929d0e0e4736", "41111111111111111111",
+        "at 2026-11-25 03:12:07, 980 of 1000 calls", "4 111 111 111 111 111", "4111\n1111 1111 1111",
+    ],
+)  # fmt: skip
+def test_what_only_resembles_a_card_number_stays(text: str) -> None:
+    assert PLAIN.text(text) == text
+
+
+@given(st.from_regex(r"[3-6][0-9]{11,18}", fullmatch=True))
+def test_of_numbers_that_differ_in_the_last_digit_at_most_one_is_a_card_number(digits: str) -> None:
+    redacted = [last for last in "0123456789" if PLAIN.text(digits[:-1] + last) == MARK]
+    assert len(redacted) <= 1
+
+
+# Tokens in URLs
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://ghp0123456789abcdefghijklmnopqrst@git.example/x", "https://***@git.example/x"),
+        ("https://ghp0123456789abcdefghijklmnopqrst:x-oauth-basic@git.example/x", "https://***:***@git.example/x"),
+        ("https://0123456789abcdef0123456789abcdef@o1.ingest.example/2", "https://***@o1.ingest.example/2"),
+        (
+            "https://jane.doe.of.the.accounting.1985@example.org/",
+            "https://jane.doe.of.the.accounting.1985@example.org/",
+        ),
+        ("https://continuous-integration@git.example/", "https://continuous-integration@git.example/"),
+        ("https://jane1985@git.example/", "https://jane1985@git.example/"),
+    ],
+)
+def test_a_token_in_the_place_of_a_urls_user_is_redacted_and_a_user_is_not(text: str, expected: str) -> None:
+    assert PLAIN.text(text) == expected
+    assert PLAIN.text(expected) == expected

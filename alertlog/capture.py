@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from operator import gt
@@ -50,7 +50,7 @@ class Redacts(Protocol):
 
     def harmless(self, text: str) -> bool: ...
     def known(self, text: str) -> str: ...
-    def beside(self, extras: Iterable[tuple[str, str]]) -> Redacts: ...
+    def beside(self, extras: Sequence[tuple[str, str]], texts: Iterable[str]) -> Redacts: ...
     def remember(self, texts: Texts, clean: Callable[[Texts], Texts]) -> Texts: ...
     def text(self, text: str) -> str: ...
     def extra(self, name: str, value: str) -> str: ...
@@ -87,7 +87,7 @@ def snapshot(
         _traceback(record, value),
     ]
     if not _harmless(kind, texts, extras, redactor):
-        redactor = redactor.beside([extra[:2] for extra in extras])
+        redactor = redactor.beside([extra[:2] for extra in extras], [*texts, *[line[3] for line in context]])
         context = tuple([(when, level, by, redactor.known(said)) for when, level, by, said in context])
         kind = kind and _clean_kind(record, redactor)
         texts = [_clean(each, limit, redactor.text) for each, limit in zip(texts, _LIMITS, strict=True)]

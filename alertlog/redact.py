@@ -8,7 +8,7 @@ limited, or can't cross the place where the next match may begin.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 from alertlog import cards
@@ -71,14 +71,18 @@ class Redactor:
             self._known = known
             self._remembered = {}  # a new one, after it: what a thread is about to remember goes into the old one
 
-    def beside(self, extras: Iterable[tuple[str, str]]) -> Redactor:
-        """Return one that also knows the values of the secret-named ones among a record's extras.
+    def beside(self, extras: Sequence[tuple[str, str]], texts: Iterable[str]) -> Redactor:
+        """Return one that also knows the values of a record's secret-named extras that stand in its texts too.
 
         What is logged with `extra={"token": token}` often stands in the message as well. It is for that record alone:
         to know each request's token for ever would take more and more memory and time.
         """
         named = [value for name, value in extras if self._is_named(name, value)]
-        known = self._known.with_others(named)
+        if not named:
+            return self
+        joined = "\0".join([*texts, *[value for _name, value in extras]])
+        again = [value for value in named if joined.count(value) > 1]
+        known = self._known.with_others(again)
         if known is self._known:
             return self
         redactor = Redactor((), self._rules)

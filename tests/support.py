@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ TIME = 1_767_225_600.0
 class Plain:
     """A redactor that knows no secrets."""
 
-    def beside(self, extras: Iterable[tuple[str, str]]) -> Plain:  # noqa: ARG002 -- Redacts has all of these
+    def beside(self, *_: object) -> Plain:
         return self
 
     def harmless(self, text: str) -> bool:  # noqa: ARG002 -- Redacts has all of these

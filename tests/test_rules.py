@@ -257,14 +257,15 @@ def test_it_is_no_secret_in_the_next_alert() -> None:
     redactor = Redactor()
     snapshot(record("one", session_token="s3cr3t-of-ada"), "0" * 16, redactor)
     assert snapshot(record("two s3cr3t-of-ada"), "0" * 16, redactor).message == "two s3cr3t-of-ada"
-    assert redactor.beside([("token", "short"), ("user", "ada-lovelace")]) is redactor
+    assert redactor.beside([("token", "short"), ("user", "ada-lovelace")], ["short ada-lovelace"]) is redactor
+    assert redactor.beside([("token", "s3cr3t-of-ada")], ["nothing of it"]) is redactor
 
 
 def test_what_is_known_already_stays_known_beside_it() -> None:
     redactor = Redactor.of({"SHOP_PASSWORD": "correct horse"})
-    both = redactor.beside([("token", "correct-battery")])
+    both = redactor.beside([("token", "correct-battery")], ["correct-battery"])
     assert both.text("correct horse correct-battery") == f"{MARK} {MARK}"
-    assert redactor.beside([("token", "correct horse")]) is redactor
+    assert redactor.beside([("token", "correct horse")], ["correct horse"]) is redactor
 
 
 def test_a_handler_without_rules_and_one_with_them_do_not_share_them() -> None:

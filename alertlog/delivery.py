@@ -31,7 +31,8 @@ from alertlog.outbox import Outbox, Waiting
 from alertlog.outcomes import Outcomes
 from alertlog.planning import Post, Round
 from alertlog.policy import HOUR
-from alertlog.smtp import Receipt, Refusal, connect
+from alertlog.shortening import too_large
+from alertlog.smtp import Peer, Receipt, Refusal, connect
 
 if TYPE_CHECKING:
     from alertlog.settings import SmtpSettings
@@ -45,6 +46,8 @@ class Sends(Protocol):
 
     @property
     def usable(self) -> bool: ...
+    @property
+    def peer(self) -> Peer: ...
     def send(self, letter: Letter, recipients: Sequence[str]) -> Receipt: ...
 
 
@@ -99,34 +102,53 @@ class Delivery:
             try:
                 with self._connect(todo.settings, self._clock) as session:
                     while queue and session.usable and self._clock.monotonic() < end:
-                        self._send(todo, session, queue[0])
+                        again = self._send(todo, session, queue[0])
                         queue.popleft()
+                        queue.extendleft(again)
             except DeliveryError as error:
                 self._shut_gate(todo, [sending.waiting for sending in queue], error)
                 break
         return self._spent - before
 
     def _compose(self, todo: Round, waiting: Waiting) -> _Sending | None:
-        settings = todo.settings
-        recipients = tuple(box.address for box in settings.recipients if box.address not in waiting.done)
+        recipients = tuple(box.address for box in todo.settings.recipients if box.address not in waiting.done)
         if not recipients:
             with self._keeper.lock:
                 self._outbox(todo).accept(waiting, (), None, self._clock.wall())
             return None
         try:
-            letter = self._letter(settings, waiting)
+            letter = self._letter(todo.settings, waiting)
         except Exception as error:
             self._set_aside(todo, waiting, LetterRejected(f"it could not be composed: {error!r}", stage="compose"))
             return None
         self._outcomes.composed(letter)
         return _Sending(waiting, letter, recipients)
 
-    def _letter(self, settings: SmtpSettings, waiting: Waiting) -> Letter:
-        draft = clean_draft(waiting.draft, self._post.redactor)
-        return compose(draft, self._post.wording(), settings.sender, settings.recipients)
+    def _send(self, todo: Round, session: Sends, sending: _Sending) -> tuple[_Sending, ...]:
+        """Send a letter, or return a shorter one to send next. Raises DeliveryError if the way to the server failed."""
+        size, limit = len(sending.letter.content), session.peer.size_limit
+        if 0 < limit < size and (again := self._shorter(todo, sending, limit)):
+            return again
+        try:
+            self._offer(todo, session, sending)
+        except (LetterRejected, SessionRefused) as error:
+            if too_large(size, error) and (again := self._shorter(todo, sending, size // 4)):
+                return again
+            if not isinstance(error, LetterRejected):
+                raise
+            self._set_aside(todo, sending.waiting, error)
+        return ()
 
-    def _send(self, todo: Round, session: Sends, sending: _Sending) -> None:
-        """Raises DeliveryError if the way to the server failed rather than the letter."""
+    def _letter(self, settings: SmtpSettings, waiting: Waiting, room: int = 0) -> Letter:
+        draft = clean_draft(waiting.draft, self._post.redactor)
+        return compose(draft, self._post.wording(), settings.sender, settings.recipients, room)
+
+    def _shorter(self, todo: Round, sending: _Sending, room: int) -> tuple[_Sending, ...]:
+        letter = self._letter(todo.settings, sending.waiting, room)
+        return (replace(sending, letter=letter),) if len(letter.content) < len(sending.letter.content) else ()
+
+    def _offer(self, todo: Round, session: Sends, sending: _Sending) -> None:
+        """Raises LetterRejected, and DeliveryError if the way to the server failed rather than the letter."""
         waiting, started = sending.waiting, self._clock.monotonic()
         with self._keeper.lock:
             self._outbox(todo).offer(waiting)
@@ -134,8 +156,6 @@ class Delivery:
             receipt = session.send(sending.letter, sending.recipients)
         except OutcomeUnknown as error:
             self._doubt(todo, waiting, error)
-        except LetterRejected as error:
-            self._set_aside(todo, waiting, error)
         except ServerUnavailable as error:
             if error.stage not in OF_THE_LETTER:
                 raise

@@ -24,8 +24,9 @@ from alertlog.headers import (
     verbatim,
 )
 from alertlog.mailbox import Mailbox
-from alertlog.parts import alternatives
+from alertlog.parts import alternatives, text_alone
 from alertlog.report import counted, is_test, view_of
+from alertlog.shortening import shortened
 from alertlog.view import View
 from alertlog.words import Language, Words, local_time, words_in
 
@@ -86,13 +87,25 @@ class Wording:
         return Origin(self.service, self.environment, self.handler, self.host)
 
 
-def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox]) -> Letter:
-    """Return the letter that tells what the draft holds; bounded work and size for any text in it."""
+def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox], room: int = 0) -> Letter:
+    """Return the letter that tells what the draft holds; bounded work and size for any text in it.
+
+    Args:
+        room: bytes that the server takes, into which the letter is to fit as far as it can; 0 for any number.
+    """
     if wording.drill:
         draft = replace(draft, incidents=tuple(map(_as_test, draft.incidents)))
     identifier = message_id(draft.message_id)
     head = "".join(_headers(draft, subject_line(draft, wording), wording, sender, recipients)).encode("ascii")
-    body = alternatives(view_for(draft, wording), identifier, wording.templates)
+    view, templates = view_for(draft, wording), wording.templates
+    body = alternatives(view, identifier, templates)
+    if 0 < room < len(head) + len(body.content):
+        body = shortened(
+            view,
+            lambda made: len(head) + len(made.content) <= room,
+            lambda cut: alternatives(cut, identifier, templates),
+            lambda cut: text_alone(cut, templates),
+        )
     return Letter(identifier, sender.address, head + body.content, body.problems)
 
 

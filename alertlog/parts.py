@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from types import MappingProxyType
 
-from alertlog.layout import HTML, TEXT, page, plain
+from alertlog.layout import HTML, TEXT, Laid, page, plain
 from alertlog.view import View
 
 
@@ -36,12 +36,21 @@ def alternatives(view: View, identifier: str, templates: str = "") -> Body:
     # "=_" comes neither in quoted-printable nor in base64 text: no part can hold the boundary (RFC 2045 6.7).
     boundary = f"=_{blake2b(identifier.encode(), digest_size=12).hexdigest()}"
     parts = b"".join(
-        f"--{boundary}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n".encode() + _encoded(laid.text)
-        for subtype, laid in (("plain", text), ("html", html))
+        f"--{boundary}\r\n".encode() + _typed(subtype, laid) for subtype, laid in (("plain", text), ("html", html))
     )
     opening = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
     problems = {name: laid.problem for name, laid in ((TEXT, text), (HTML, html)) if laid.problem}
     return Body(opening.encode() + parts + f"--{boundary}--\r\n".encode(), MappingProxyType(problems))
+
+
+def text_alone(view: View, templates: str = "") -> Body:
+    """Return the plain text as the body of a mail that may not be any larger."""
+    text = plain(view, templates)
+    return Body(_typed("plain", text), MappingProxyType({TEXT: text.problem} if text.problem else {}))
+
+
+def _typed(subtype: str, laid: Laid) -> bytes:
+    return f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode() + _encoded(laid.text)
 
 
 def _encoded(text: str) -> bytes:

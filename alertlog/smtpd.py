@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -96,6 +96,8 @@ class Rules(Protocol):
     login: tuple[str, str] | None
     refusals: Mapping[str, str]
     data_reply: str
+    size_limit: int
+    extensions: Collection[str]
     connections: int
 
 
@@ -140,7 +142,8 @@ class Listener:
             loop=self._loop,
             hostname="localhost",
             ident="alertlog test server",
-            enable_SMTPUTF8=True,
+            data_size_limit=self._rules.size_limit,
+            enable_SMTPUTF8="SMTPUTF8" in self._rules.extensions,
             tls_context=self._tls if starttls else None,
             require_starttls=starttls,
             # To aiosmtpd, TLS from the first byte is no TLS, so only STARTTLS can be asked for here.
@@ -193,7 +196,9 @@ class Conversation:
         self, _smtp: SMTP, session: Session, _envelope: Envelope, hostname: str, replies: list[str]
     ) -> list[str]:
         session.host_name = hostname
-        return [reply for reply in replies if self.rules.login or not reply.startswith("250-AUTH")]
+        hidden = ["250-AUTH"] if self.rules.login is None else []
+        hidden += [] if "SIZE" in self.rules.extensions else ["250-SIZE"]
+        return [reply for reply in replies if not reply.startswith(tuple(hidden))]
 
     async def handle_MAIL(
         self, _smtp: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,6 +83,8 @@ class MailServer:
         login: the only (user name, password) that may send; None lets everybody send.
         refusals: by recipient, the reply to its RCPT, such as "550 5.1.1 no such user".
         data_reply: the reply after the final dot; a mail is kept only if it begins with 2.
+        size_limit: bytes that it takes of one mail; to a larger one it answers 552.
+        extensions: those of SIZE and SMTPUTF8 that it offers.
         names: the host names and addresses that the certificate is good for.
 
     Attributes:
@@ -91,7 +93,8 @@ class MailServer:
         ca_file: the path of the CA certificate to trust, as PEM; "" for the transport `none`.
         connections: how many connections there were so far.
 
-    `login`, `refusals` and `data_reply` are attributes too, and may be changed while the server runs.
+    `login`, `refusals`, `data_reply`, `size_limit` and `extensions` are attributes too, and may be changed while the
+    server runs; the last two hold from the next connection on.
     """
 
     host = "127.0.0.1"
@@ -103,12 +106,16 @@ class MailServer:
         login: tuple[str, str] | None = None,
         refusals: Mapping[str, str] | None = None,
         data_reply: str = "250 2.0.0 accepted",
+        size_limit: int = 33_554_432,
+        extensions: Collection[str] = ("SIZE", "SMTPUTF8"),
         names: Sequence[str] = ("127.0.0.1", "localhost"),
     ) -> None:
         self.transport: Transport = transport
         self.login = login
         self.refusals: Mapping[str, str] = refusals or {}
         self.data_reply = data_reply
+        self.size_limit = size_limit
+        self.extensions = extensions
         self.names = tuple(names)
         self.port = 0
         self.ca_file = ""

@@ -16,14 +16,14 @@ from types import ModuleType
 
 import pytest
 
-from alertlog import evidence, footer, letter, report, view, words
+from alertlog import evidence, footer, letter, report, shortening, view, words
 from alertlog.words import ENGLISH, words_in
 from tests import catalogues
 from tests.letters import MOMENT, in_paris
 from tests.needs import lacking
 
 FRENCH = words_in("fr")
-MODULES = (view, evidence, report, footer, letter, words)
+MODULES = (view, evidence, report, footer, letter, shortening, words)
 TEMPLATES = Path(words.__file__).with_name("templates")
 
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -60,7 +60,7 @@ def test_the_catalogue_has_each_text_that_is_said_and_no_other() -> None:
     texts = {text for module in MODULES for text in said(module)}
     texts |= set(footer._REASONS.values()) | set(footer._CAUSES.values()) | {footer._OLDER, footer._HELD_BACK}
     texts |= set(report._BADGES.values()) | {report._TEST, report._FOLDED, report._MUTED, report._MUTED_FOR_DAYS}
-    texts |= {footer._DELAYED, footer._MUTED}
+    texts |= {footer._DELAYED, footer._MUTED, shortening._NOTE}
     texts |= {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
     texts |= {text for template in TEMPLATES.iterdir() for text in re.findall(r'say\("([^"]+)"', template.read_text())}
     (source,) = catalogues.sources()

@@ -22,7 +22,7 @@ from alertlog.errors import (
 )
 from alertlog.letter import Letter
 from alertlog.settings import SmtpSettings
-from alertlog.smtp import Receipt, Refusal
+from alertlog.smtp import Peer, Receipt, Refusal
 from alertlog.testing import ManualClock
 
 CONNECTIONS = ("away", "mute", "busy", "login")
@@ -166,6 +166,7 @@ class VirtualSession:
         self._server = server
         self._timeout = settings.timeout
         self.usable = True
+        self.peer = Peer(settings.host, settings.port, "127.0.0.1", settings.transport, "", "", ())
 
     def __enter__(self) -> Self:
         return self

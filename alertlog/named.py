@@ -7,24 +7,34 @@ from collections.abc import Callable, Iterator
 
 from alertlog.known import MARK
 
-# `password=None`, `password: str`, and what says something of a password: `SMTP_PASSWORD: is not set`.
+# `password=None`, `password: str`, `if not password: raise`, and what says something of a password:
+# `SMTP_PASSWORD: is not set`, `token: expired`.
 HARMLESS_VALUES = frozenset(
-    ("", "none", "null", "true", "false", "str", "bytes", "int", "bool", "is", "was", "has", "must", "not")
+    (
+        *("", "none", "null", "true", "false", "str", "bytes", "int", "bool", "is", "was", "has", "must", "not"),
+        *("raise", "return", "pass", "continue", "break", "missing", "expired", "invalid", "rejected", "refused"),
+        *("required", "denied", "wrong", "incorrect", "empty", "unset"),
+    )
 )
+# In the lines of code that a traceback shows: `token = next(tokens)`, `environ["TOKEN"]`, `password=self.password`.
+_CALL = re.compile(r"[A-Za-z_][\w.]*+\([\w.]*+")
+_ITEM = re.compile(r"""[A-Za-z_][\w.]*+\[(["'])[\w-]++(?=\1\](?!\w))""")
+_PLACEHOLDER = re.compile(r"(?i:(?:basic|bearer|token) )?\{[\w.]{1,64}+\}?")
+_ATTRIBUTE = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)*?\.([A-Za-z_]\w*+)")
 
 _JOINT = re.compile(r"""[\w-]{0,64}+(\\?["']?[ \t]{0,3}+(?:=>|:=|={1,3}|:(?![:/]))[ \t]{0,3}+)""")
 _SCHEME = r"((?i:basic|bearer|token|negotiate|ntlm)\s{1,3}+)"
 # Each has one group, which stays: what opens the value.
 _OPENED = (
-    re.compile(r"""((?:[\w.]{1,32}+\()?[bBrRuU]{0,2}")(?:[^"\\\r\n]|\\.)++"""),
-    re.compile(r"""((?:[\w.]{1,32}+\()?[bBrRuU]{0,2}')(?:[^'\\\r\n]|\\.)++"""),
+    re.compile(r"""((?:[\w.]{1,32}+\()?[bBrRuUfF]{0,2}")(?:[^"\\\r\n]|\\.)++"""),
+    re.compile(r"""((?:[\w.]{1,32}+\()?[bBrRuUfF]{0,2}')(?:[^'\\\r\n]|\\.)++"""),
     re.compile(r"""(\\["'])(?:(?!\\["'])[^\r\n])++"""),
     re.compile(_SCHEME + r"""[^\s"',;]{6,}+"""),
 )
 _WHOLE_LINE = re.compile(r"()\S(?:[^\r\n\\]|\\(?![rn]))*+")  # several values, each of them perhaps quoted
 # A closing bracket, a quotation mark or a comma ends a value only where what follows looks like its end.
 _BARE = re.compile(
-    r"""()(?:\[redacted\])?+(?:[^\s"'&;,<)\]}\\]|[)\]}](?=[^\s"',;.)\]}])|["'](?=\w)"""
+    r"""()(?:\[redacted\])?+(?:[^\s"'&;,<)\]}\\]|[)\]}](?=[^\s"',;.)\]}:]|:\S)|["'](?=\w)"""
     r"""|[,&](?=[^\s"'])(?![\w-]{1,64}+=)|<(?![/a-zA-Z])|\\(?!["']))*+"""
 )
 
@@ -44,10 +54,29 @@ def named_values(
         joint = _JOINT.match(text, after)
         if joint and is_secret_name(text[_start_of_name(lowered, at) : joint.start(1)]):
             start, after = _value(text, joint.end(), stem in ("authorization", "cookie"))
-            if text[start:after].lower() not in HARMLESS_VALUES and not text.startswith(MARK, start):
+            if not (_is_harmless(text, start, after) or _is_code(text, joint, start, after, is_secret_name)):
                 yield start, after
         # Not inside the value, or a text of nothing but names would cost the square of its length.
         at = lowered.find(stem, after)
+
+
+def _is_harmless(text: str, start: int, end: int) -> bool:
+    value = text[start:end]
+    return value.lower() in HARMLESS_VALUES or value.startswith(MARK) or not any(map(str.isalnum, value))
+
+
+def _is_code(text: str, joint: re.Match[str], start: int, end: int, is_secret_name: Callable[[str], bool]) -> bool:
+    """Whether what stands there is where the program gets the secret from, rather than the secret."""
+    if _PLACEHOLDER.fullmatch(text, start, end):  # of an f-string
+        return True
+    if start != joint.end():  # in quotes
+        return False
+    if joint[1].startswith(" ") and _CALL.fullmatch(text, start, end):  # no spaces: a password may well look so
+        return text.startswith(")", end)
+    if _ITEM.match(text, start):
+        return True
+    attribute = _ATTRIBUTE.fullmatch(text, start, end)
+    return attribute is not None and is_secret_name(attribute[1])
 
 
 def _start_of_name(lowered: str, at: int) -> int:

@@ -30,6 +30,7 @@ Texts = tuple[str, ...]
 # A token in the place of the user, as git servers and Sentry have it: long, and with a digit in it.
 _URL_TOKEN = re.compile(r"(://)(?=[A-Za-z_~-]{0,64}+[0-9])[\w~-]{20,256}+(?=(?::[^\s@/]{0,256}+)?@)")
 _BEARER = re.compile(r"(?<![\w-])((?i:bearer)\s{1,3}+)(?=[A-Za-z._~+/=-]{0,64}+[0-9])[\w.~+/=-]{8,}+")
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]{8,}+")  # a token in JSON, with its signature (RFC 7519)
 _KEY_NAME = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 _KEY = re.compile(rf"-----BEGIN {_KEY_NAME}.*?(?:-----END {_KEY_NAME}|\Z)", re.DOTALL)
 
@@ -104,7 +105,7 @@ class Redactor:
     def harmless(self, text: str) -> bool:
         """Whether nothing is to be searched in a text: `text` and `extra` leave it, and each part of it, as it is."""
         lowered = text.lower()
-        if len(lowered) != len(text) or "bearer" in lowered or "://" in text or "-----BEGIN" in text:
+        if len(lowered) != len(text) or "bearer" in lowered or "://" in text or "-----BEGIN" in text or "eyJ" in text:
             return False
         for sign in self._signs:  # a third faster than any(map())
             if sign in lowered:
@@ -129,6 +130,8 @@ class Redactor:
             text = _URL_TOKEN.sub(r"\1***", URL.sub(r"\1***@", text))
         if "-----BEGIN" in text:
             text = _KEY.sub(MARK, text)
+        if "eyJ" in text:
+            text = _JWT.sub(MARK, text)
         if self._rules.patterns:  # between marks: a pattern that finds a part of one would make it longer each time
             text = MARK.join([replaced(part, list(self._rules.spans(part))) for part in text.split(MARK)])
         if cards.may_hold_cards(text):

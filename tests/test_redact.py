@@ -251,6 +251,7 @@ def test_any_text_is_redacted_once_for_all(text: str) -> None:
         "password=====",
         "api key:", "key ", " key:", "authorization: ", "authorization: basic ", "cookie:a", "tok_",
         "İpassword=", "bearer ", "bearer a", "token:bearer a", "://", "://a:", "://a:@", "://:a", "p@ss ",
+        "eyJ", "eyJ.", "eyJaaaaaaaa.", "4", "4111 ", "://a1", "password = a(", "token=a.", "secret=a[",
         "cEBzc", "=", "-", "-----BEGIN PRIVATE KEY-----", f"-----BEGIN {'A' * 30}", "x" * 40 + "_token:",
     ],
 )  # fmt: skip
@@ -410,3 +411,36 @@ def test_of_numbers_that_differ_in_the_last_digit_at_most_one_is_a_card_number(d
 def test_a_token_in_the_place_of_a_urls_user_is_redacted_and_a_user_is_not(text: str, expected: str) -> None:
     assert PLAIN.text(text) == expected
     assert PLAIN.text(expected) == expected
+
+
+# Lines of code, as a traceback shows them
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "token = next(tokens)", "    password = getpass.getpass()", 'secret = os.environ["SHOP_SECRET"]',
+        "login(token=self.api_token, user=user)", "password=settings.smtp.password)",
+        'headers = {"Authorization": f"Bearer {token}"}',
+        "if not password: raise ConfigError", "def login(user, password=None, token=None):", "password=f'{password}'",
+        "unexpected token: ';'", "password={password}",
+    ],
+)  # fmt: skip
+def test_where_code_gets_a_secret_from_is_none(line: str) -> None:
+    assert PLAIN.text(line) == line
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("password = abc(def", f"password = {MARK}"),
+        ("password=next(tokens)", f"password={MARK})"),
+        ("password=self.name", f"password={MARK}"),
+        ('password="self.password"', f'password="{MARK}"'),
+        ('secret=abc["def"]x', f'secret={MARK}"]x'),
+        ("token=f'{a}-{b}'", f"token=f'{MARK}'"),
+        ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl.", f"jwt {MARK}."),
+    ],
+)
+def test_what_only_resembles_code_is_redacted(line: str, expected: str) -> None:
+    assert PLAIN.text(line) == expected

@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from tests.benchmarks import calls, composing, delivery, fingerprints, floods, imports, kills, writers
+from tests.benchmarks import calls, composing, delivery, fingerprints, floods, imports, kills, redaction, writers
 
 BENCHMARKS = {
     "imports": imports.main,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "kills": kills.main,
     "floods": floods.main,
     "fingerprints": fingerprints.main,
+    "redaction": redaction.main,
 }
 
 

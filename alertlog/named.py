@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 
 from alertlog.known import MARK
 
-# `password=None`, `password: str`, `if not password: raise`, and what says something of a password:
-# `SMTP_PASSWORD: is not set`, `token: expired`.
-HARMLESS_VALUES = frozenset(
-    (
-        *("", "none", "null", "true", "false", "str", "bytes", "int", "bool", "is", "was", "has", "must", "not"),
-        *("raise", "return", "pass", "continue", "break", "missing", "expired", "invalid", "rejected", "refused"),
-        *("required", "denied", "wrong", "incorrect", "empty", "unset"),
-    )
+NO_VALUES = frozenset(("", "none", "null", "true", "false", "str", "bytes", "int", "bool"))
+"""What stands where there is no secret, in small letters: `password=None`, `password: str`."""
+# In a text, also what says something of a password, or is code: `SMTP_PASSWORD: is not set`, `token: expired`,
+# `if not password: raise`.
+_HARMLESS_VALUES = NO_VALUES.union(
+    ("is", "was", "has", "must", "not", "missing", "expired", "invalid", "rejected", "refused", "required", "denied"),
+    ("wrong", "incorrect", "empty", "unset", "raise", "return", "pass", "continue", "break"),
 )
 # In the lines of code that a traceback shows: `token = next(tokens)`, `environ["TOKEN"]`, `password=self.password`.
 _CALL = re.compile(r"[A-Za-z_][\w.]*+\([\w.]*+")
@@ -62,7 +61,7 @@ def named_values(
 
 def _is_harmless(text: str, start: int, end: int) -> bool:
     value = text[start:end]
-    return value.lower() in HARMLESS_VALUES or value.startswith(MARK) or not any(map(str.isalnum, value))
+    return value.lower() in _HARMLESS_VALUES or value.startswith(MARK) or not any(map(str.isalnum, value))
 
 
 def _is_code(text: str, joint: re.Match[str], start: int, end: int, is_secret_name: Callable[[str], bool]) -> bool:

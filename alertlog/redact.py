@@ -13,7 +13,7 @@ from typing import Self
 
 from alertlog import cards
 from alertlog.known import MARK, URL, Known, replaced
-from alertlog.named import HARMLESS_VALUES, named_values
+from alertlog.named import NO_VALUES, named_values
 from alertlog.rules import NO_RULES, Rules
 from alertlog.secret_names import SIGNS, STEMS, is_secret_name
 from alertlog.surroundings import NOTHING, Surroundings, in_environ
@@ -143,7 +143,7 @@ class Redactor:
         return MARK if self._is_named(name, value) else self.text(value)
 
     def _is_named(self, name: str, value: str) -> bool:
-        return self._rules.is_secret_name(name) and value.lower() not in HARMLESS_VALUES
+        return self._rules.is_secret_name(name) and value.lower() not in NO_VALUES
 
     def _without_named(self, text: str) -> str:
         lowered = text.lower()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from alertlog.checks import texts
-from alertlog.patterns import checked, spans
 from alertlog.secret_names import ends_harmless, is_secret_name
 
 MOST = 50
@@ -19,7 +18,7 @@ MOST_WORDS = 32
 """Words of a name that are looked at."""
 
 # Digits are words here: `x509` is another name than `x`.
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
+_WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+"
 _JOINTS = ("", "_", "-", " ", ".")
 
 
@@ -51,6 +50,8 @@ class Rules:
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where a pattern finds a secret."""
+        from alertlog.patterns import spans  # most programs have no patterns of their own
+
         for pattern in self.patterns:
             yield from spans(pattern, text)
 
@@ -90,6 +91,8 @@ def _name(number: int, name: str) -> list[str]:
 
 
 def _pattern(number: int, text: str) -> re.Pattern[str]:
+    from alertlog.patterns import checked
+
     try:
         return checked(text)
     except ValueError as error:
@@ -97,4 +100,4 @@ def _pattern(number: int, text: str) -> re.Pattern[str]:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORDS.findall(name)][:MOST_WORDS]
+    return [word.lower() for word in re.findall(_WORDS, name)][:MOST_WORDS]

@@ -225,6 +225,7 @@ def test_an_extra_is_redacted_by_its_name_or_by_its_text() -> None:
     assert KNOWING.extra("provider", "marketstack") == "marketstack"
     assert KNOWING.extra("password", "") == ""
     assert KNOWING.extra("password", "None") == "None"
+    assert KNOWING.extra("password", "expired") == KNOWING.extra("password", "not") == MARK
 
 
 def test_it_does_not_show_what_it_knows() -> None:

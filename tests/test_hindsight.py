@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from alertlog import AlertHandler
@@ -66,6 +67,12 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, words)
 
 
+def completed_with(shell: ShellComplete) -> str:
+    """What a shell shows beside the targets of the commands that mute."""
+    items = [item for command in ("mute", "unmute") for item in shell.get_completions([command], "")]
+    return repr([(item.value, item.help) for item in items])
+
+
 # Through a handler, to a server
 
 
@@ -111,11 +118,11 @@ def test_a_letter_that_waits_already_is_listed_shown_and_sent_without_a_secret_t
     handler.close()
     assert LATE in run("outbox", "list").stdout
     monkeypatch.setenv("SHOP_API_TOKEN", LATE)
-    for words in (["list"], ["list", "--json"], ["show", "1"]):
+    for words in (["list"], ["list", "--json"], ["show", "1"], ["export"]):
         told = run("outbox", *words)
         assert told.exit_code == 0
         assert LATE not in told.stdout
-    shown = message_from_string(run("outbox", "show", "1").stdout, EmailMessage, policy=policy.default)
+    shown = message_from_string(run("outbox", "show", "1", "--eml").stdout, EmailMessage, policy=policy.default)
     assert MARK in text_of(shown)
     assert LATE not in text_of(shown) + html_of(shown)
     server.start()
@@ -132,10 +139,16 @@ def test_an_incident_and_a_mute_are_listed_without_a_secret_that_came_later(
     log_everywhere(logger_of(handler))
     handler.close()
     run("mute", "quota", "--for", "2h", "--reason", f"{LATE} is being rotated")
-    before = run("outbox", "list").stdout
-    assert before.count(LATE) == 2
+    completed = ShellComplete(main, {}, "alertlog", "_ALERTLOG_COMPLETE")
+    assert LATE in completed_with(completed)
+    listed, exported = run("outbox", "list").stdout, run("outbox", "export").stdout
+    assert listed.count(LATE) == 2
+    assert exported.count(LATE) >= 5
     monkeypatch.setenv("SHOP_API_TOKEN", LATE)
-    assert run("outbox", "list").stdout == before.replace(LATE, MARK)
+    assert run("outbox", "list").stdout == listed.replace(LATE, MARK)
+    assert run("outbox", "export").stdout == exported.replace(LATE, MARK)
+    assert MARK in completed_with(completed)
+    assert LATE not in completed_with(completed)
 
 
 def test_what_is_captured_after_a_round_is_redacted_before_it_is_written_down(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from alertlog import layout, specimens
 from alertlog.alert import Draft, Incident, Reason
 from alertlog.correspondents import correspondents
+from alertlog.hindsight import clean_draft
 from alertlog.letter import compose, subject_line, view_for
 from alertlog.specimens import Occasion
 
@@ -119,7 +120,7 @@ def _next_reason(incidents: Sequence[Incident]) -> Reason:
 
 def rendered(planned: Planned, form: Form) -> Rendered:
     """Return a mail in one of its forms; only the whole mail asks who writes to whom."""
-    draft, wording = planned.draft, planned.post.wording()
+    draft, wording = clean_draft(planned.draft, planned.works.redactor), planned.post.wording()
     if form == "eml":
         known = correspondents(planned.works, planned.post)
         letter = compose(draft, wording, known.sender, known.recipients)

@@ -125,6 +125,10 @@ def test_a_letter_that_waits_already_is_listed_shown_and_sent_without_a_secret_t
     shown = message_from_string(run("outbox", "show", "1", "--eml").stdout, EmailMessage, policy=policy.default)
     assert MARK in text_of(shown)
     assert LATE not in text_of(shown) + html_of(shown)
+    for form in ("text", "html", "eml"):
+        previewed = run("preview", "--letter", "1", "--format", form)
+        assert previewed.exit_code == 0
+        assert LATE not in previewed.stdout
     server.start()
     run("outbox", "flush")
     (mail,) = server.mails

@@ -423,6 +423,22 @@ def test_rounds_that_cannot_be_prepared_are_tried_again_at_each_look(tmp_path: P
     assert len(server.mails) == 1
 
 
+def test_each_look_is_one_for_secrets_first_even_where_nothing_is_there(tmp_path: Path) -> None:
+    story, seen = Story(tmp_path / "alerts.sqlite3", None), list[str]()
+
+    def prepare() -> Rounds:
+        seen.append("prepared")
+        return story._prepare()
+
+    courier = Courier(prepare, story.intake, story.recorder, lambda: seen.append("learnt"))
+    courier.step()
+    assert seen == ["learnt"]
+    story.alert()
+    courier.step()
+    courier.step()
+    assert seen == ["learnt", "learnt", "prepared", "learnt"]
+
+
 def test_a_record_from_the_couriers_own_thread_is_never_an_alert(
     tmp_path: Path, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

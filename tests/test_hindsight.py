@@ -166,6 +166,16 @@ def test_what_is_captured_after_a_round_is_redacted_before_it_is_written_down(
     handler.close()
 
 
+def test_what_is_captured_after_the_courier_has_looked_is_redacted_though_nothing_was_logged_before(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = AlertHandler(outbox=place, service="etl")
+    handler.works.courier.step()
+    monkeypatch.setenv("SHOP_API_TOKEN", LATE)
+    handler.works.courier.step()
+    assert handler.alert_of(record(f"tried {LATE}")).message == f"tried {MARK}"
+
+
 def test_an_event_is_without_a_secret_that_was_set_just_before(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     reporter = Reporter(Redactor.of(os.environ), ManualClock(), stream)

@@ -139,6 +139,32 @@ class TestWithoutALogin:
             assert not {"SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_CA_FILE"} & server.environ().keys()
 
 
+class TestExtensions:
+    def test_both_are_offered_by_default(self) -> None:
+        with MailServer("none") as server, client(server) as smtp:
+            smtp.ehlo()
+            assert smtp.esmtp_features["size"] == "33554432"
+            assert smtp.has_extn("smtputf8")
+
+    @pytest.mark.parametrize("extensions", [[], ["SIZE"], ["SMTPUTF8"]])
+    def test_only_those_that_are_named_are_offered(self, extensions: list[str]) -> None:
+        with MailServer("none", extensions=extensions) as server, client(server) as smtp:
+            smtp.ehlo()
+            assert [name for name in ("SIZE", "SMTPUTF8") if smtp.has_extn(name)] == extensions
+
+    def test_a_mail_larger_than_the_limit_is_refused_whether_it_was_announced_or_not(self) -> None:
+        large = letter()
+        large.set_content("x" * 60 + "\n" + ("y" * 60 + "\n") * 100)
+        with MailServer("none", size_limit=3_000) as server:
+            for server.extensions in (["SIZE"], []):
+                with client(server) as smtp, pytest.raises(smtplib.SMTPResponseException) as refused:
+                    smtp.send_message(large)
+                assert refused.value.smtp_code == 552
+            with client(server) as smtp:
+                smtp.send_message(letter())
+            assert len(server.mails) == 1
+
+
 class TestTls:
     def test_starttls_is_required(self) -> None:
         with MailServer() as server, smtplib.SMTP(server.host, server.port, timeout=10) as smtp:

@@ -38,16 +38,17 @@ _KEY = re.compile(rf"-----BEGIN {_KEY_NAME}.*?(?:-----END {_KEY_NAME}|\Z)", re.D
 class Redactor:
     """Knows a process's secrets, and what others look like. Safe to use from several threads and signal handlers."""
 
-    __slots__ = ("_known", "_remembered", "_rules", "_signs", "_surroundings")
+    __slots__ = ("_is_secret_name", "_known", "_remembered", "_rules", "_signs", "_stems", "_surroundings")
 
     def __init__(
         self, secrets: Iterable[str] = (), rules: Rules = NO_RULES, environ: Mapping[str, str] = NOTHING
     ) -> None:
         """Knows the `secrets`; those of `environ` from the first `refresh` on."""
         self._rules = rules
-        self._signs = (*SIGNS, *rules.stems)
+        self._signs, self._stems = (*SIGNS, *rules.stems), (*STEMS, *rules.stems)
+        self._is_secret_name = rules.is_secret_name if rules.names else is_secret_name
         self._known = Known.of(secrets)
-        self._surroundings = Surroundings(environ, rules.is_secret_name)
+        self._surroundings = Surroundings(environ, self._is_secret_name)
         self._remembered: dict[Texts, Texts] = {}
 
     @classmethod
@@ -67,7 +68,7 @@ class Redactor:
         All of them at once, by one assignment. Of two threads that learn different ones at the same time, one may lose;
         it is to be called again and again anyway.
         """
-        known = self._known.and_now((*in_environ(environ, self._rules.is_secret_name), *secrets))
+        known = self._known.and_now((*in_environ(environ, self._is_secret_name), *secrets))
         if known is not self._known:
             self._known = known
             self._remembered = {}  # a new one, after it: what a thread is about to remember goes into the old one
@@ -83,7 +84,7 @@ class Redactor:
             return self
         joined = "\0".join([*texts, *[value for _name, value in extras]])
         again = [value for value in named if joined.count(value) > 1]
-        known = self._known.with_others(again)
+        known = self._known.with_others(again) if again else self._known
         if known is self._known:
             return self
         redactor = Redactor((), self._rules)
@@ -125,6 +126,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text without secrets."""
+        if not text:
+            return text
         text = self._known.cut_out(text)
         if "://" in text:
             text = _URL_TOKEN.sub(r"\1***", URL.sub(r"\1***@", text))
@@ -143,13 +146,15 @@ class Redactor:
         return MARK if self._is_named(name, value) else self.text(value)
 
     def _is_named(self, name: str, value: str) -> bool:
-        return self._rules.is_secret_name(name) and value.lower() not in NO_VALUES
+        return self._is_secret_name(name) and value.lower() not in NO_VALUES
 
     def _without_named(self, text: str) -> str:
         lowered = text.lower()
         if len(lowered) != len(text):  # a few capitals have two small letters; positions have to agree
             lowered = "".join(letter.lower()[0] for letter in text)
-        stems = [stem for stem in (*STEMS, *self._rules.stems) if stem in lowered]
-        spans = [span for stem in stems for span in named_values(stem, lowered, text, self._rules.is_secret_name)]
+        spans = list[tuple[int, int]]()
+        for stem in self._stems:
+            if stem in lowered:
+                spans += named_values(stem, lowered, text, self._is_secret_name)
         text = replaced(text, spans) if spans else text
         return _BEARER.sub(rf"\1{MARK}", text) if "bearer" in lowered else text

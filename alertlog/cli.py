@@ -11,6 +11,7 @@ from alertlog.cli_check import check
 from alertlog.cli_mutes import mute, unmute
 from alertlog.cli_outbox import outbox
 from alertlog.cli_preview import preview
+from alertlog.cli_run import run
 from alertlog.cli_trial import test
 from alertlog.completing import completion
 from alertlog.console import FAILED, KEPT, REPAIR, fail
@@ -69,6 +70,7 @@ def demo(keep: Path | None) -> None:
 main.add_command(check)
 main.add_command(test)
 main.add_command(preview)
+main.add_command(run)
 main.add_command(mute)
 main.add_command(unmute)
 main.add_command(outbox)

@@ -1,0 +1,159 @@
+"""One command run as a child: its output passed through, signals passed on, its end waited for with a limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from alertlog.fate import NOT_EXECUTABLE, NOT_FOUND, Fate
+from alertlog.oom import most_memory, oom_kills
+from alertlog.passing import Passage, Tail
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+MERCY = 10.0
+"""Seconds from SIGTERM to SIGKILL for a command whose time is over."""
+
+
+class Child:
+    """One run of a command.
+
+    Attributes:
+        pid: its process; 0 while there is none.
+        started: Unix time in seconds.
+    """
+
+    def __init__(self, command: Sequence[str], tail: Tail, mercy: float = MERCY) -> None:
+        """Starts nothing yet.
+
+        Args:
+            tail: where the last lines of what it says are kept.
+            mercy: seconds from SIGTERM to SIGKILL, once its time is over.
+        """
+        self._command = list(command)
+        self._mercy = mercy
+        self._passage = Passage(tail)
+        self._ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._trouble = Fate(0)
+        self._own_group = not in_foreground()
+        self._early: list[int] = []
+        self._passed_on = 0
+        self._overran = False
+        self.started, self._began, self._kills = time.time(), time.monotonic(), oom_kills()
+
+    @property
+    def pid(self) -> int:
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def troubles(self) -> list[str]:
+        """What of its output could not be passed on, and why."""
+        return self._passage.troubles
+
+    def start(self) -> None:
+        """Start it; that it can't be started is its fate."""
+        try:
+            self._process = process = subprocess.Popen(
+                self._command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                # All of it can be ended so. In a terminal's foreground it has to be in our group to read from there.
+                process_group=0 if self._own_group else None,
+            )
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            words = getattr(error, "strerror", None) or str(error)
+            self._trouble = Fate(NOT_FOUND if missing else NOT_EXECUTABLE, trouble=words)
+            self._passage.close()
+            self._ended.set()
+            return
+        for stream, pipe, target in (("stdout", process.stdout, 1), ("stderr", process.stderr, 2)):
+            assert pipe is not None
+            self._passage.open(stream, os.dup(pipe.fileno()), target)
+            pipe.close()
+        threading.Thread(target=self._await, args=(process,), name="alertlog-command", daemon=True).start()
+        for number in self._early:
+            process.send_signal(number)
+
+    def _await(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        self._ended.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for its end, at most so many seconds; return whether it has ended. Signals are passed on meanwhile."""
+        return self._ended.wait(seconds)
+
+    def end(self) -> None:
+        """Its time is over: end it, and what it started with it, by SIGTERM and after a while by SIGKILL."""
+        self._overran = True
+        self._signal_all(signal.SIGTERM)
+        if not self.wait(self._mercy):
+            self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: int) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        if self._own_group:
+            with suppress(ProcessLookupError):  # it has ended this very moment
+                os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+
+    def fate(self) -> Fate:
+        """Return how it ended, once it has, and the rest of its output is passed on."""
+        process = self._process
+        if process is None:
+            return self._trouble
+        seconds = time.monotonic() - self._began
+        self._passage.close()
+        return Fate(
+            process.wait(),
+            seconds,
+            most_memory(),
+            max(0, oom_kills() - self._kills),
+            self._passed_on,
+            self._overran,
+        )
+
+    # Signals
+
+    @contextmanager
+    def passing_signals_on(self) -> Iterator[None]:
+        """Meanwhile the signals that end a program go to the command, which decides; for the main thread."""
+        before: dict[int, Any] = {}
+        try:
+            for number in map(int, PASSED_ON):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and a shell's background: it ignores it too
+                    before[number] = signal.signal(number, self._pass_on)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._passed_on = number
+        if self._process is None:
+            self._early.append(number)
+        elif number != signal.SIGINT or self._own_group:  # else the terminal has sent it to the command, too
+            self._process.send_signal(number)
+
+
+def in_foreground() -> bool:
+    """Whether a terminal sends its signals to this process's group."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # there is none, as under cron
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)

@@ -1,0 +1,66 @@
+"""The command `alertlog run`."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import click
+
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+"""By the unit of a duration."""
+LONGEST = 30 * SECONDS["d"]
+"""Seconds."""
+
+
+def _duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """Return the seconds of a time such as `90s`, `30m`, `2h` or `1d`; None for None."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
+    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= LONGEST:
+        raise click.BadParameter("has to be a time such as 90s, 30m, 2h or 1d; 30d at most")
+    return seconds
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--name", default="", metavar="TEXT", help="Who failed, as the mail says; else the command's file name.")
+@click.option("--kind", default="run", show_default=True, metavar="KIND", help="The kind of the alerts.")
+@click.option("--max-time", callback=_duration, metavar="TIME", help="Alert if it runs longer: 90s, 30m, 2h or 1d.")
+@click.option(
+    "--kill-after",
+    callback=_duration,
+    metavar="TIME",
+    help="End it that long after --max-time, by SIGTERM, ten seconds later by SIGKILL.",
+)
+@click.option(
+    "--config",
+    metavar="FILE|MODULE:ATTRIBUTE",
+    help="The deployment's logging configuration, as for the other commands. If it can't be read, the command runs all"
+    " the same, and the environment alone says where mail goes.",
+)
+def run(
+    command: tuple[str, ...],
+    name: str,
+    kind: str,
+    max_time: float | None,
+    kill_after: float | None,
+    config: str | None,
+) -> None:
+    """Run COMMAND and alert if it fails, is killed, or runs too long, with the last lines that it wrote.
+
+    Its output, its exit code and the signals sent to it pass through; what a signal ended gives 128 and the signal's
+    number, a command that is not there 127. A success after a failure resolves the incident. Put -- before COMMAND.
+
+    \b
+        alertlog run --name backup --max-time 2h -- /usr/local/bin/backup --full
+    """
+    from alertlog.watch import Job, run
+
+    if kill_after is not None and max_time is None:
+        raise click.UsageError("--kill-after counts from the end of --max-time, which is not given")
+    if not kind.strip():
+        raise click.BadParameter("is empty", param_hint="--kind")
+    sys.exit(run(Job(command, name.strip(), kind, config, max_time, kill_after)))

@@ -1,0 +1,150 @@
+"""Passing a command's output through, byte for byte and at once, and keeping its last lines for the mail."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import struct
+import termios
+import time
+from collections import deque
+from threading import Thread
+
+from alertlog.lines import LINE_KEPT, Kept
+
+LINES_KEPT = 1_000
+"""Lines of output kept, of both streams together; a mail has room for no more."""
+LINGER = 1.0
+"""Seconds that are waited for the end of the output after the command's own end.
+
+What it left in the background may hold the pipe for ever.
+"""
+
+CHUNK = 65_536
+"""Bytes read at once: what a pipe of Linux holds."""
+NOWHERE = -1
+"""The file descriptor of what can't be written to any more."""
+_BYTES_KEPT = 4 * LINE_KEPT  # of a line that has not ended yet; no character takes more than four
+
+
+class Tail:
+    """The last lines of a command's streams, in the order in which they came."""
+
+    def __init__(self, name: str) -> None:
+        """Keep nothing yet; `name` is who writes, as the mail says it beside each line."""
+        self._name = name
+        self._lines: deque[Kept] = deque(maxlen=LINES_KEPT)
+        self._begun: dict[str, bytes] = {}
+
+    def add(self, stream: str, data: bytes) -> None:
+        """Take what a stream said; one thread for each stream."""
+        *whole, rest = (self._begun.get(stream, b"") + data).split(b"\n")
+        for line in whole[-LINES_KEPT:]:
+            self._keep(stream, line)
+        self._begun[stream] = rest[rest.rfind(b"\r", 0, -1) + 1 :][:_BYTES_KEPT]
+
+    def lines(self) -> list[Kept]:
+        """Return what there is, a line that has not ended among it."""
+        for stream in list(self._begun):
+            self._keep(stream, self._begun.pop(stream))
+        return list(self._lines)
+
+    def _keep(self, stream: str, line: bytes) -> None:
+        # Of a line that was written again and again, as progress is, a terminal would show the last state.
+        shown = line.rstrip(b"\r").rpartition(b"\r")[2][:_BYTES_KEPT]
+        text = shown.decode("utf-8", "backslashreplace")
+        if text.strip():
+            self._lines.append((time.time(), stream, self._name, text[:LINE_KEPT], ()))
+
+
+class Passage:
+    """Both streams of one command, each passed on by a thread of its own: a reader that stalls holds no other.
+
+    Attributes:
+        troubles: what could not be passed on, and why.
+    """
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._threads: list[Thread] = []
+        self._ended, self._end = os.pipe()
+        self.troubles: list[str] = []
+
+    def open(self, stream: str, source: int, target: int) -> None:
+        """Pass on what comes from one file descriptor, which is closed at the end, to another."""
+        thread = Thread(target=self._pass, args=(stream, source, target), name=f"alertlog-{stream}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """The command has ended: pass on what is left, and return."""
+        os.close(self._end)
+        for thread in self._threads:
+            thread.join()
+        os.close(self._ended)
+
+    def _pass(self, stream: str, source: int, target: int) -> None:
+        left = _Left(source, self._ended)
+        try:
+            while data := left.read():
+                self._tail.add(stream, data)
+                if target != NOWHERE:
+                    target = self._give(stream, data, target)
+        except BrokenPipeError:  # nobody reads: the command learns of it as if it had written there itself
+            return
+        finally:
+            os.close(source)
+
+    def _give(self, stream: str, data: bytes, target: int) -> int:
+        """Return where to go on to: to nowhere if a disk is full, which is no reason to end the command."""
+        try:
+            _write(target, data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.troubles.append(f"{stream} can't be passed on: {error.strerror}")
+            return NOWHERE
+        return target
+
+
+class _Left:
+    """What is left to read of one stream. After the command's end, that is what it wrote itself, however slowly that is
+    passed on, and what others write within `LINGER`.
+    """
+
+    def __init__(self, source: int, ended: int) -> None:
+        self._source = source
+        self._ended = ended
+        self._owed = 0
+        self._until = float("inf")
+
+    def read(self) -> bytes:
+        """Wait for more; b"" at the end."""
+        ready, _, _ = select.select([self._source, self._ended], [], [])
+        if self._ended in ready and not self._more():
+            return b""
+        data = os.read(self._source, CHUNK)
+        self._owed -= len(data)
+        return data
+
+    def _more(self) -> bool:
+        if self._until == float("inf"):
+            self._until, self._owed = time.monotonic() + LINGER, _unread(self._source)
+        wait = self._until - time.monotonic()
+        return self._owed > 0 or (wait > 0 and bool(select.select([self._source], [], [], wait)[0]))
+
+
+def _unread(source: int) -> int:
+    """Return how many bytes are in a pipe."""
+    (size,) = struct.unpack("i", fcntl.ioctl(source, termios.FIONREAD, bytes(4)))
+    return int(size)
+
+
+def _write(target: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(target, left) :]
+        except BlockingIOError:  # whoever shares it has set it so
+            select.select([], [target], [])

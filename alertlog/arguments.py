@@ -54,6 +54,7 @@ class Arguments:
         outbox_incidents, outbox_bytes: see `alertlog.bounds.Bounds`.
         fingerprint: the program's own grouping, or None for alertlog's.
         redact: what is a secret, in addition to alertlog's own rules.
+        capture_uncaught: whether exceptions that nobody catches are alerts; see `alertlog.uncaught`.
     """
 
     host: str
@@ -81,6 +82,7 @@ class Arguments:
     outbox_bytes: int = 64 * 1024 * 1024
     fingerprint: Callable[[LogRecord], str] | None = None
     redact: Rules = NO_RULES
+    capture_uncaught: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the argument."""

@@ -45,6 +45,13 @@ def table(name: str, value: object) -> dict[str, str]:
     return dict(value)
 
 
+def truth(name: str, value: object) -> bool:
+    """Return True or False. Raises ValueError for anything else, such as a text that says so."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{name}: has to be true or false, not {_kind(value)}")
+
+
 def whole(name: str, value: object, least: int, most: int) -> None:
     """Raises ValueError if the value is not a whole number between two others."""
     if type(value) is not int or not least <= value <= most:

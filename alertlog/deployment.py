@@ -139,6 +139,7 @@ class _Builder:
             raise ConfigError({self._where(name): " ".join(problem.split())}) from error
         handler.name = name
         assert isinstance(handler, AlertHandler)  # _is_ours has seen to it
+        handler.release_hooks()
         return handler
 
     def _build_parts(self, entry: Any) -> None:

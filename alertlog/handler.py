@@ -43,8 +43,7 @@ class AlertHandler(Taking):
             or above, else CRITICAL. A record with `extra={"alert": kind}` is mailed at any level.
         service: who writes; by default ALERTLOG_SERVICE, else the main program's name.
         subjects: templates of the Subject header by kind.
-        context_lines: how many records that the same task logged before an alert are shown with it, of those that the
-            handler's own level lets through; 0 for none.
+        context_lines: how many records of the same task are shown with an alert, of those that `level` lets through.
         repeat_after: seconds from an incident's first mail to its first follow-up; then doubling, up to 4 h.
         quiet_after: seconds without a repeat after which an incident closes.
         mails_per_hour: above it, what is due is merged into one digest.
@@ -61,6 +60,7 @@ class AlertHandler(Taking):
         fingerprint: a callable, or the dotted name of one, that replaces alertlog's own grouping: records for which it
             returns the same text are one incident. If it raises, the alert is mailed all the same.
         redact: `names` of extras and variables, and `patterns` of texts, that are secrets as well.
+        capture_uncaught: whether what no code catches, in any thread or asyncio task, is an alert too.
 
     Raises:
         ValueError: an argument is wrong; nothing else ever raises.
@@ -96,6 +96,7 @@ class AlertHandler(Taking):
         outbox_bytes: int = 64 * 1024 * 1024,
         fingerprint: Callable[[logging.LogRecord], str] | str | None = None,
         redact: Mapping[str, Sequence[str]] | None = None,
+        capture_uncaught: bool = False,
         **unknown: Never,
     ) -> None:
         env_prefix = prefix_of(env_prefix)
@@ -128,5 +129,6 @@ class AlertHandler(Taking):
             outbox_bytes=outbox_bytes,
             fingerprint=checks.function("fingerprint", fingerprint),
             redact=rules_of(redact),
+            capture_uncaught=checks.truth("capture_uncaught", capture_uncaught),
         )
         super().__init__(arguments)

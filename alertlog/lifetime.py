@@ -15,6 +15,7 @@ from alertlog.interrupting import Here, Interrupting
 from alertlog.leaving import Waited
 from alertlog.shaping import Grouping
 from alertlog.smtp_view import SettingsView
+from alertlog.uncaught import Uncaught
 from alertlog.works import Works
 
 
@@ -26,7 +27,7 @@ class Lifetime(SettingsView):
         def _work(self, record: LogRecord) -> None: ...
 
     def __init__(self, arguments: Arguments) -> None:
-        """Opens nothing and reads nothing yet."""
+        """Opens nothing and reads nothing yet; what is not caught may be an alert from now on."""
         self._arguments = arguments
         Handler.__init__(self)  # not SMTPHandler's, which sets what are properties here
         self._works: Works | None = None
@@ -38,6 +39,9 @@ class Lifetime(SettingsView):
         self._waited = Waited()
         self._left = False
         self._aloof = False
+        self._uncaught = Uncaught(self)
+        if arguments.capture_uncaught:
+            self._uncaught.install()
 
     def createLock(self) -> None:
         """Have no lock: `logging.shutdown` and `dictConfig` would hold it while `close()` waits."""
@@ -64,6 +68,7 @@ class Lifetime(SettingsView):
             works.intake.count_no_more()
         if self._arguments.fingerprint is not None:
             self._fingerprint = Grouping(self._arguments.fingerprint, works.report_capture, self._here).of
+        self._uncaught.listen()
         self._works = works  # last: whoever sees this asks for no lock
         return works
 
@@ -80,9 +85,14 @@ class Lifetime(SettingsView):
 
         What is not sent then is in the outbox for the next process. A record after `close()` opens everything again.
         """
+        self.release_hooks()
         self._round(leaving=True)
         self._trails.forget()
         super().close()
+
+    def release_hooks(self) -> None:
+        """Leave to others what nobody catches: a command that builds a program's handler is not that program."""
+        self._uncaught.remove()
 
     def _round(self, *, leaving: bool) -> None:
         works = self._works

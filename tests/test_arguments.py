@@ -108,6 +108,7 @@ WRONG: dict[str, list[object]] = {
         *({"patterns": [""]}, {"patterns": [f"({SECRET}"]}, {"patterns": [f"({SECRET}+)+"]}, {"patterns": [".+"]}),
         {"names": [f"name{number}" for number in range(51)]},
     ],
+    "capture_uncaught": ["true", "yes", 1, 0, None, []],
     "env_prefix": ["", "_", "SMTP ", "SMTP=", "SMTP\n", "É_", "a-b", "A\0", 5, None, True, b"SMTP_"],
     "language": ["de", "EN", "", None, [], ["en"], 5],
 }
@@ -170,6 +171,7 @@ RIGHT: dict[str, list[object]] = {
     ],
     "templates": [None, "/etc/app/mail", Path("/etc/app/mail")],
     "redact": [None, {}, {"names": None}, {"names": ["iban"]}, {"names": "iban", "patterns": [r"EMP-[0-9]+"]}],
+    "capture_uncaught": [True, False],
     "env_prefix": ["BACKUP_SMTP_", "S"],
     "language": ["en", "fr"],
 }

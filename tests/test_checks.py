@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alertlog.checks import ABOVE_ZERO, function, number, table, text, texts, whole
+from alertlog.checks import ABOVE_ZERO, function, number, table, text, texts, truth, whole
 
 SECRET = "hunter2hunter2"
 
@@ -34,6 +34,14 @@ def test_what_is_of_another_kind_is_named_by_its_argument_and_not_shown(check: A
 
 def test_a_text_is_a_text_or_none() -> None:
     assert [text("some", value) for value in ("a", "", None)] == ["a", "", None]
+
+
+@pytest.mark.parametrize("value", ["true", "", 1, 0, None, Told()])
+def test_a_truth_value_is_nothing_that_only_stands_for_one(value: object) -> None:
+    assert [truth("some", True), truth("some", False)] == [True, False]
+    with pytest.raises(ValueError, match=r"^some: has to be true or false, not ") as caught:
+        truth("some", value)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["a", ["a"], ("a",), {"a"}, frozenset("a")])

@@ -224,7 +224,9 @@ def test_the_arguments_of_the_handler_and_their_defaults_are_those_that_it_takes
     own = {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
     assert sorted(documented) == sorted([*own, "subject"])
     for name, parameter in own.items():
-        if isinstance(parameter.default, str):
+        if isinstance(parameter.default, bool):
+            assert documented[name] == f"`{str(parameter.default).lower()}`"
+        elif isinstance(parameter.default, str):
             assert documented[name] == f"`{parameter.default}`"
         elif parameter.default is not None:
             assert documented[name] == f"{parameter.default:.12g}"

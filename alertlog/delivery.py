@@ -33,6 +33,7 @@ from alertlog.planning import Post, Round
 from alertlog.policy import HOUR
 from alertlog.shortening import too_large
 from alertlog.smtp import Peer, Receipt, Refusal, connect
+from alertlog.stats import Counters
 
 if TYPE_CHECKING:
     from alertlog.settings import SmtpSettings
@@ -77,7 +78,9 @@ class Delivery:
         clock: Clock,
         chance: Callable[[], float] = random.random,
         connect: Connect = connect,
+        counters: Counters | None = None,
     ) -> None:
+        self._counters = counters or Counters()
         self._post = post
         self._keeper = keeper
         self._outcomes = Outcomes(reporter)
@@ -167,6 +170,7 @@ class Delivery:
             # The others have it already: these are no sign that the server takes nothing from us.
             self._settle(todo, waiting, Receipt(sending.letter.message_id, (), refused, str(error)))
         else:
+            self._counters.sent(waiting.draft, self._clock.wall())
             self._outcomes.sent(todo.settings, waiting, receipt, self._clock.monotonic() - started)
             self._settle(todo, waiting, receipt)
 
@@ -209,23 +213,27 @@ class Delivery:
         self._spent += not free
 
     def _doubt(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
+        self._counters.failed += 1
         wait = policy.retry_unknown_in(waiting.unknown + 1, self._chance())
         with self._keeper.lock:
             self._outbox(todo).doubt(waiting, self._clock.wall() + wait, str(error))
         self._outcomes.failed(todo.settings, waiting, error, wait)
 
     def _postpone(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
+        self._counters.failed += 1
         wait = self._retry("temporary", waiting.attempts + 1)
         with self._keeper.lock:
             self._outbox(todo).postpone(waiting, self._clock.wall() + wait, str(error))
         self._outcomes.failed(todo.settings, waiting, error, wait)
 
     def _set_aside(self, todo: Round, waiting: Waiting, error: DeliveryError) -> None:
+        self._counters.failed += 1
         with self._keeper.lock:
             self._outbox(todo).put_aside(waiting, str(error), self._clock.wall())
         self._outcomes.failed(todo.settings, waiting, error, None)
 
     def _shut_gate(self, todo: Round, letters: list[Waiting], error: DeliveryError) -> None:
+        self._counters.failed += 1
         now = self._clock.wall()
         with self._keeper.lock:
             outbox = self._outbox(todo)

@@ -15,6 +15,7 @@ from alertlog.interrupting import Here, Interrupting
 from alertlog.leaving import Waited
 from alertlog.shaping import Grouping
 from alertlog.smtp_view import SettingsView
+from alertlog.stats import Stats
 from alertlog.uncaught import Uncaught
 from alertlog.works import Works
 
@@ -89,6 +90,11 @@ class Lifetime(SettingsView):
         self._round(leaving=True)
         self._trails.forget()
         super().close()
+
+    def stats(self) -> Stats:
+        """Return what this handler has done in this process. Never raises, never waits."""
+        works = self._works
+        return Stats() if works is None else works.counters.stats()
 
     def release_hooks(self) -> None:
         """Leave to others what nobody catches: a command that builds a program's handler is not that program."""

@@ -101,6 +101,14 @@ class Outbox:
         incidents = "SELECT 1 FROM incident WHERE owner = :owner AND (count > accounted OR due = 0)"
         return not self._database.rows(f"{letters} UNION ALL {incidents} LIMIT 1", {"owner": self._owner})
 
+    def burden(self) -> tuple[int, int]:
+        """Return how many alerts no mail has told yet, and how many are counted together with others."""
+        ((untold, folded),) = self._database.rows(
+            "SELECT total(max(0, count - accounted - handed)), total(folded * count) FROM incident WHERE owner = ?",
+            (self._owner,),
+        )
+        return int(untold), int(folded)
+
     def take_closed(self) -> list[Incident]:
         """Return what `ingest` has closed to make room since this was asked last."""
         return self._ingest.take_closed()

@@ -27,6 +27,7 @@ from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.planning import Planner, Post, Round
 from alertlog.policy import CLOCK_JUMP
+from alertlog.stats import Counters
 
 if TYPE_CHECKING:
     from alertlog.delivery import Connect, Delivery
@@ -52,6 +53,7 @@ class Rounds:
         clock: Clock,
         connect: Connect | None = None,
         environ: Mapping[str, str] = MappingProxyType({}),
+        counters: Counters | None = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -59,6 +61,7 @@ class Rounds:
             connect: how to get to the mail server, by default `alertlog.smtp.connect`.
             environ: where the server is named over which hosts share their windows.
         """
+        self._counters = counters or Counters()
         self._intake = intake
         self._reporter = reporter
         self._clock = clock
@@ -92,6 +95,7 @@ class Rounds:
                 outbox = self._keeper.open()
                 self._follow_clock(outbox)
                 if outbox is None:
+                    self._counters.look(0, 0)
                     return
                 if self._delivery is not None:
                     self._delivery.settle_accepted(outbox)
@@ -116,6 +120,8 @@ class Rounds:
             self._meeting.give_back(todo.outbox, max(0, reserved - sent))
             if alone:
                 self._meeting.part(todo.outbox)
+        with self._keeper.lock:
+            self._counters.look(*self._keeper.resume(outbox).burden())
 
     def _deliver(self, todo: Round) -> int:
         if self._delivery is None:
@@ -125,7 +131,9 @@ class Rounds:
                 from alertlog.tokens import Tokens
 
             way = self._connect or partial(connect, tokens=Tokens(self._clock, self._post.learn))
-            self._delivery = Delivery(self._post, self._keeper, self._reporter, self._clock, connect=way)
+            self._delivery = Delivery(
+                self._post, self._keeper, self._reporter, self._clock, connect=way, counters=self._counters
+            )
         self.under_way = todo.letters
         try:
             with self._counts_written():

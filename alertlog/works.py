@@ -24,6 +24,7 @@ from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
 from alertlog.place import REDIS_URL, environment_name, handler_name, outbox_path, service_name, variable
 from alertlog.redact import Redactor
+from alertlog.stats import Counters
 
 if TYPE_CHECKING:
     from alertlog.letter import Wording
@@ -47,6 +48,7 @@ class Works:
     Attributes:
         place: the outbox's file; None where there is no place for one.
         owner: whose part of the outbox this is.
+        counters: what the courier has done in this process.
     """
 
     def __init__(self, arguments: Arguments, name: str | None, clock: Clock | None = None) -> None:
@@ -54,6 +56,7 @@ class Works:
         self.clock: Clock = clock or SystemClock()
         self.redactor = Redactor.of(os.environ, rules=arguments.redact)
         self.reporter = Reporter(self.redactor, self.clock)
+        self.counters = Counters()
         self.host = socket.gethostname()
         given = self.arguments
         self.place = self._told(outbox_path, given.outbox, None, "alerts are kept in memory only")
@@ -202,7 +205,11 @@ class Works:
 
         with suppress(ImportError):  # now, when a fork waits for it, rather than at the first event
             importlib.import_module("pythonjsonlogger.json")
-        return Rounds(self.place, self.owner, self.post(), self.intake, self.reporter, self.clock, environ=os.environ)
+        self.counters = counters = Counters()
+        return Rounds(
+            self.place, self.owner, self.post(), self.intake, self.reporter, self.clock,
+            environ=os.environ, counters=counters,
+        )  # fmt: skip
 
     def _read_settings(self) -> SmtpSettings:
         from alertlog.settings import SmtpDefaults, read_smtp

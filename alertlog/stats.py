@@ -19,8 +19,8 @@ class Stats:
     Attributes:
         sent: mails that a server accepted.
         failed: attempts to send a mail that did not end so, whatever the reason.
-        waiting: alerts in the outbox that no mail has told yet, those that are muted or not due among them; not what was
-            set aside.
+        waiting: alerts in the outbox that no mail has told yet, also those that are muted or not due, but not those of
+            letters that were set aside.
         folded: alerts of open incidents in which several troubles are counted together, for want of room.
         redacted: places in the accepted mails' texts from which a secret was taken out.
         last_success: Unix time in seconds of the last accepted mail; None before the first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
 
@@ -23,9 +23,10 @@ import pytest
 import yaml
 
 from alertlog.settings import read_smtp
+from alertlog.stats import Stats
 from alertlog.testing import MailServer
 from tests.needs import lacking
-from tests.pages import DOCS, ROOT
+from tests.pages import DOCS, ROOT, code, pages
 from tests.programs import PATIENCE, Site, told, wait_until_told
 from tests.redis_server import RedisServer
 
@@ -35,10 +36,8 @@ EXAMPLES = DOCS / "examples"
 def needs(*modules: str) -> None:
     """Skip, and say so, where one of these is not installed."""
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            lacking("integrations", f"{module} can't be imported: {error}")
+        if importlib.util.find_spec(module) is None:
+            lacking("integrations", f"{module} is not installed")
 
 
 @pytest.fixture
@@ -178,22 +177,25 @@ def test_uvicorn_ended_by_sigterm_sends_what_was_raised_right_before(site: Site,
 # Tasks and processes
 
 
-def test_celery_mails_what_its_pool_raised_though_a_process_is_killed(
-    site: Site, server: MailServer, redis_server: RedisServer
+@pytest.mark.parametrize(
+    ("tasks", "count"),
+    [("a.fail.delay('1'); a.alert.delay('a'); a.alert.delay('a')", 3), ("a.die.delay('b')", 1)],
+    ids=["ends", "killed"],
+)
+def test_what_a_process_of_celerys_pool_raised_is_mailed_when_that_ends_or_is_killed(
+    site: Site, server: MailServer, redis_server: RedisServer, tasks: str, count: int
 ) -> None:
     needs("celery")
-    environ = {"CELERY_BROKER_URL": redis_server.url}
-
-    def send(*calls: str) -> None:
-        program = f"import celery_app; {'; '.join(calls)}"
-        subprocess.run([sys.executable, "-c", program], cwd=site.folder, env=site.environ | environ, check=True)
-
-    command = ("celery", "--app", "celery_app", "worker", "--pool", "prefork", "--concurrency", "1")
-    with service(site, *command, says="ready", **environ) as worker:
-        send("celery_app.alert.delay('a')", "celery_app.fail.delay('1')", "celery_app.die.delay('b')")
-        wait_until_told(server, 4)
-        assert worker.stop() == 0
-    assert told(server.mails) == 4
+    redis_server.empty()
+    site.environ["CELERY_BROKER_URL"] = redis_server.url
+    subprocess.run([sys.executable, "-c", f"import celery_app as a; {tasks}"], env=site.environ, check=True)
+    command = ["celery", "--app", "celery_app", "worker", "--without-mingle", "--without-gossip"]
+    # A process of the pool ends after three tasks; celery looks whether one is there every five seconds.
+    with service(site, *command, "--concurrency", "1", "--max-tasks-per-child", "3", says="ready") as worker:
+        server.wait_for(1)
+        if count > 1:
+            assert worker.stop() == 0
+    assert told(server.mails) == count
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -223,6 +225,26 @@ def test_what_another_logger_says_is_mailed_with_its_fields(site: Site, server: 
 # Platforms
 
 
+TASK = """
+import os, sys, types, airflow_alerts
+task = types.SimpleNamespace(dag_id="prices", task_id="import", try_number=2)
+getattr(airflow_alerts, sys.argv[1])({"task_instance": task, "exception": KeyError("ZZZ.TO")})
+os._exit(0)
+"""
+"""Calls a callback as Airflow does, in a process that ends as those of its tasks do."""
+
+
+def test_a_task_of_airflow_is_mailed_when_it_fails_and_resolved_when_it_succeeds(
+    site: Site, server: MailServer
+) -> None:
+    for callback in ("succeeded", "failed", "succeeded", "succeeded"):
+        subprocess.run([sys.executable, "-c", TASK, callback], cwd=site.folder, env=site.environ, check=True)
+    failed, resolved = server.mails
+    assert "Task prices.import failed" in failed.subject
+    assert "KeyError: 'ZZZ.TO'" in failed.text
+    assert resolved.message["In-Reply-To"] == failed.message["Message-ID"]
+
+
 RUNTIME = """
 import os, signal, lambda_function
 for event in {}, {"prices": [1, 2]}:
@@ -240,11 +262,13 @@ def test_a_function_that_is_frozen_after_its_answer_has_sent_its_mail_by_then(si
         [sys.executable, "-c", RUNTIME], stdout=subprocess.PIPE, text=True, cwd=site.folder, env=site.environ
     )
     with process:
-        assert os.waitpid(process.pid, os.WUNTRACED)[1] == stopped(signal.SIGSTOP)
-        (mail,) = server.mails
-        process.send_signal(signal.SIGCONT)
-        assert os.waitpid(process.pid, os.WUNTRACED)[1] == stopped(signal.SIGSTOP)
-        process.kill()
+        try:
+            assert os.waitpid(process.pid, os.WUNTRACED)[1] == stopped(signal.SIGSTOP)
+            (mail,) = server.mails
+            process.send_signal(signal.SIGCONT)
+            assert os.waitpid(process.pid, os.WUNTRACED)[1] == stopped(signal.SIGSTOP)
+        finally:
+            process.kill()
         assert process.stdout is not None
         assert process.stdout.read() == "failed\n{'prices': 2}\n"
     assert "KeyError: 'prices'" in mail.text
@@ -315,7 +339,33 @@ def in_a_pod(site: Site, outbox: Path, environ: dict[str, str]) -> subprocess.Co
     return outcome
 
 
+# Moving over
+
+
+@pytest.mark.parametrize(
+    ("anchor", "place"),
+    [
+        ("migrating-mailinglogger", "mailinglogger.MailingLogger"),
+        ("migrating-mailinglogger", "mailinglogger.SummarisingLogger"),
+        ("migrating-logbook", "logbook.MailHandler"),
+        ("migrating-django", "django.utils.log.AdminEmailHandler"),
+    ],
+)
+def test_each_option_of_another_handler_is_in_the_table(anchor: str, place: str) -> None:
+    module, _, _name = place.rpartition(".")
+    needs(module.partition(".")[0])
+    program = f"import inspect, {module}; print(*inspect.signature({place}.__init__).parameters)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    listed = {option for row in pages("en")["migrating.md"].table(anchor) for option in code(row[0])}
+    assert set(done.stdout.split()) - {"self"} <= listed
+
+
 # Being watched
+
+
+def test_what_the_page_lists_is_what_stats_has() -> None:
+    listed = [code(row[0])[0] for row in pages("en")["monitoring.md"].table("monitoring-stats")]
+    assert listed == [field.name for field in fields(Stats)]
 
 
 def test_prometheus_is_told_what_a_handler_does(site: Site, server: MailServer) -> None:
@@ -343,7 +393,7 @@ def test_prometheus_is_told_what_a_handler_does(site: Site, server: MailServer) 
 
 
 def test_opentelemetry_is_told_what_a_handler_does(site: Site, server: MailServer) -> None:
-    needs("opentelemetry.sdk.metrics")
+    needs("opentelemetry", "opentelemetry.sdk")
     output = example(site, "metrics_opentelemetry.py").stdout
     first, _end = json.JSONDecoder().raw_decode(output)
     (resource,) = first["resource_metrics"]

@@ -43,7 +43,8 @@ class AlertHandler(Taking):
             or above, else CRITICAL. A record with `extra={"alert": kind}` is mailed at any level.
         service: who writes; by default ALERTLOG_SERVICE, else the main program's name.
         subjects: templates of the Subject header by kind.
-        context_lines: how many records of the same task are shown with an alert, of those that `level` lets through.
+        context_lines: how many records that the same task logged before an alert are shown with it, of those that the
+            handler's own level lets through; 0 for none.
         repeat_after: seconds from an incident's first mail to its first follow-up; then doubling, up to 4 h.
         quiet_after: seconds without a repeat after which an incident closes.
         mails_per_hour: above it, what is due is merged into one digest.

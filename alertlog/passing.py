@@ -34,28 +34,28 @@ class Tail:
     def __init__(self, name: str) -> None:
         """Keep nothing yet; `name` is who writes, as the mail says it beside each line."""
         self._name = name
-        self._lines: deque[Kept] = deque(maxlen=LINES_KEPT)
+        self._lines: deque[tuple[float, str, bytes]] = deque(maxlen=LINES_KEPT)
         self._begun: dict[str, bytes] = {}
 
     def add(self, stream: str, data: bytes) -> None:
         """Take what a stream said; one thread for each stream."""
         *whole, rest = (self._begun.get(stream, b"") + data).split(b"\n")
-        for line in whole[-LINES_KEPT:]:
-            self._keep(stream, line)
+        now = time.time()
+        # As they are: a command that says much is not to wait until each line has been looked at.
+        self._lines.extend([(now, stream, line[:_BYTES_KEPT]) for line in whole[-LINES_KEPT:] if line])
         self._begun[stream] = rest[rest.rfind(b"\r", 0, -1) + 1 :][:_BYTES_KEPT]
 
     def lines(self) -> list[Kept]:
-        """Return what there is, a line that has not ended among it."""
-        for stream in list(self._begun):
-            self._keep(stream, self._begun.pop(stream))
-        return list(self._lines)
+        """Return what there is, last the lines that have not ended."""
+        now = time.time()
+        begun = [(now, stream, line) for stream, line in self._begun.copy().items()]
+        shown = [(when, stream, _shown(line)) for when, stream, line in [*self._lines.copy(), *begun]]
+        return [(when, stream, self._name, text, ()) for when, stream, text in shown if text.strip()]
 
-    def _keep(self, stream: str, line: bytes) -> None:
-        # Of a line that was written again and again, as progress is, a terminal would show the last state.
-        shown = line.rstrip(b"\r").rpartition(b"\r")[2][:_BYTES_KEPT]
-        text = shown.decode("utf-8", "backslashreplace")
-        if text.strip():
-            self._lines.append((time.time(), stream, self._name, text[:LINE_KEPT], ()))
+
+def _shown(line: bytes) -> str:
+    """Return what a terminal would show of a line: of one that was written over, as progress is, the last state."""
+    return line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "backslashreplace")[:LINE_KEPT]
 
 
 class Passage:

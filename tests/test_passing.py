@@ -65,6 +65,14 @@ def test_a_line_without_an_end_takes_no_more_memory_than_is_shown_of_it() -> Non
     assert set(text) == {"x"}
 
 
+def test_to_look_at_a_line_that_has_not_ended_does_not_end_it() -> None:
+    tail = Tail("job")
+    tail.add("stderr", b"half ")
+    assert kept(tail) == ["half "]
+    tail.add("stderr", b"and whole\n")
+    assert kept(tail) == ["half and whole"]
+
+
 def test_of_many_lines_the_last_ones_are_kept() -> None:
     lines = [f"line {number}" for number in range(3 * LINES_KEPT)]
     assert after("\n".join(lines).encode(), b"\nlast\n") == [*lines[-LINES_KEPT + 1 :], "last"]

@@ -7,6 +7,10 @@ import sys
 
 import click
 
+from alertlog import completing
+from alertlog.console import config_option
+from alertlog.manual import Page
+
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 """By the unit of a duration."""
 LONGEST = 30 * SECONDS["d"]
@@ -24,8 +28,16 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
     return seconds
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.command(
+    cls=Page,
+    context_settings={"allow_interspersed_args": False},
+    exits={0: "COMMAND succeeded; any other code is its own, too"},
+    examples=(
+        "alertlog run -- /usr/local/bin/backup --full",
+        "alertlog run --name backup --max-time 2h --kill-after 30m -- backup --full",
+    ),
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=completing.files)
 @click.option("--name", default="", metavar="TEXT", help="Who failed, as the mail says; else the command's file name.")
 @click.option("--kind", default="run", show_default=True, metavar="KIND", help="The kind of the alerts.")
 @click.option("--max-time", callback=_duration, metavar="TIME", help="Alert if it runs longer: 90s, 30m, 2h or 1d.")
@@ -35,12 +47,7 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
     metavar="TIME",
     help="End it that long after --max-time, by SIGTERM, ten seconds later by SIGKILL.",
 )
-@click.option(
-    "--config",
-    metavar="FILE|MODULE:ATTRIBUTE",
-    help="The deployment's logging configuration, as for the other commands. If it can't be read, the command runs all"
-    " the same, and the environment alone says where mail goes.",
-)
+@config_option
 def run(
     command: tuple[str, ...],
     name: str,
@@ -51,11 +58,10 @@ def run(
 ) -> None:
     """Run COMMAND and alert if it fails, is killed, or runs too long, with the last lines that it wrote.
 
-    Its output, its exit code and the signals sent to it pass through; what a signal ended gives 128 and the signal's
-    number, a command that is not there 127. A success after a failure resolves the incident. Put -- before COMMAND.
-
-    \b
-        alertlog run --name backup --max-time 2h -- /usr/local/bin/backup --full
+    COMMAND is any program with its arguments; -- before it keeps them apart from alertlog's own options. Its output,
+    its exit code and the signals sent to it pass through; what a signal ended gives 128 and the signal's number, what
+    can't be executed 126, what is not there 127. A success after a failure resolves the incident. A configuration that
+    can't be read keeps nothing from running: then the environment alone says where mail goes.
     """
     from alertlog.watch import Job, run
 

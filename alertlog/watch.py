@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 from alertlog import deployment
 from alertlog.child import Child
 from alertlog.errors import ConfigError
+from alertlog.events import EVENTS, Reporter
 from alertlog.fate import Fate
 from alertlog.handler import AlertHandler
 from alertlog.lines import Kept, lines_of
@@ -91,6 +92,8 @@ class Mail:
         except ConfigError as error:
             self.troubles.append(f"{error}; the environment alone says where mail goes")
             self._handlers = [AlertHandler()]
+        for handler in self._handlers:
+            handler.works.reporter = _Quiet(handler.works.redactor, handler.works.clock)
 
     def guarded(self, tell: Callable[[], None]) -> None:
         """Nothing that fails here may change what becomes of the command."""
@@ -136,6 +139,14 @@ class Mail:
                 thread.join()
         except KeyboardInterrupt:  # the alert is kept; nor is it to be waited for at the interpreter's end
             atexit.unregister(logging.shutdown)
+
+
+class _Quiet(Reporter):
+    """Standard error is the command's: it is said there what failed and what waits, but not that a mail went out."""
+
+    def report(self, event: str, message: str, *, level: int | None = None, **fields: object) -> None:
+        if (EVENTS[event].level if level is None else level) > logging.INFO or fields.get("alert"):
+            super().report(event, message, level=level, **fields)
 
 
 def _tell(handler: AlertHandler, record: logging.LogRecord, lines: list[Kept]) -> None:

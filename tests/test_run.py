@@ -239,7 +239,7 @@ def test_a_failure_is_mailed_with_the_last_lines_and_without_secrets(site: Site,
     site.environ["API_TOKEN"] = "s3cret-of-the-api"
     script = "echo started; echo calling with $API_TOKEN; echo no space left >&2; exit 3"
     done = run(site, "--name", "backup", "--", "sh", "-c", script)
-    assert (done.code, done.stdout) == (3, b"started\ncalling with s3cret-of-the-api\n")
+    assert done == Done(3, b"started\ncalling with s3cret-of-the-api\n", b"no space left\n")
     mail = only(server)
     assert mail.subject == "[vps1-cron] CRITICAL: backup failed with exit code 3 after 0 s"
     assert mail.message["X-Alertlog-Kind"] == "run"
@@ -399,6 +399,16 @@ def test_without_any_settings_the_command_runs_and_the_event_carries_the_alert(t
     assert (done.code, done.stdout) == (4, b"here\n")
     assert b"smtp_config_missing" in done.stderr
     assert b"failed with exit code 4" in done.stderr
+
+
+def test_an_alert_that_waits_behind_an_earlier_failure_is_told_whole_though_nothing_is_tried_now(
+    site: Site, server: MailServer
+) -> None:
+    server.stop()
+    for name in ("first", "second"):
+        done = run(site, "--name", name, "--", "false")
+    assert b"second failed with exit code 1" in done.stderr
+    assert b'"command": "false"' in done.stderr
 
 
 def test_without_any_settings_a_success_says_nothing(tmp_path: Path) -> None:

@@ -687,13 +687,15 @@ def test_signals_and_finalizers_that_log_while_emit_runs_neither_deadlock_nor_ge
     server: MailServer, log: Log
 ) -> None:
     logger = log()
-    raised = 0
+    raised = died = 0
 
     class Dying:
         def __init__(self) -> None:
             self.me = self
 
         def __del__(self) -> None:
+            nonlocal died
+            died += threading.current_thread() is threading.main_thread()  # the courier's own records are no alerts
             logger.critical("from a finalizer")
 
     def interrupt(*_: object) -> None:
@@ -714,7 +716,8 @@ def test_signals_and_finalizers_that_log_while_emit_runs_neither_deadlock_nor_ge
         signal.signal(signal.SIGALRM, before)
     gc.collect()
     handler_of(logger).close()
-    assert sum(int(mail.message["X-Alertlog-Count"]) for mail in server.mails) == raised + 2 * made
+    assert died > made / 2
+    assert told(server.mails) == raised + made + died
 
 
 def test_a_text_that_flushes_while_it_is_asked_for_hangs_nobody(server: MailServer, log: Log) -> None:

@@ -26,7 +26,6 @@ class Child:
 
     Attributes:
         pid: its process; 0 while there is none.
-        started: Unix time in seconds.
     """
 
     def __init__(self, command: Sequence[str], tail: Tail, mercy: float = MERCY) -> None:
@@ -46,7 +45,7 @@ class Child:
         self._early: list[int] = []
         self._passed_on = 0
         self._overran = False
-        self.started, self._began, self._kills = time.time(), time.monotonic(), oom_kills()
+        self._began, self._seconds, self._kills = time.monotonic(), 0.0, oom_kills()
 
     @property
     def pid(self) -> int:
@@ -85,6 +84,7 @@ class Child:
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
+        self._seconds = time.monotonic() - self._began
         self._ended.set()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -113,11 +113,10 @@ class Child:
         process = self._process
         if process is None:
             return self._trouble
-        seconds = time.monotonic() - self._began
         self._passage.close()
         return Fate(
             process.wait(),
-            seconds,
+            self._seconds,
             most_memory(),
             max(0, oom_kills() - self._kills),
             self._passed_on,

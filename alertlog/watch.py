@@ -57,6 +57,7 @@ class Job:
 
 def run(job: Job) -> int:
     """Run the command to its end, alert if something is wrong with it, and return its exit code as a shell gives it."""
+    _fill_gaps()
     tail = Tail(job.called)
     child = Child(job.command, tail)
     with child.passing_signals_on():
@@ -167,6 +168,15 @@ def _folder() -> str:
         return str(Path.cwd())
     except OSError:  # it has been removed
         return ""
+
+
+def _fill_gaps() -> None:
+    """Open what is closed of standard input, output and error, or the next pipe would be taken for it."""
+    for standard in (0, 1, 2):
+        try:
+            os.fstat(standard)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _say(message: str) -> None:

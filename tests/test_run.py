@@ -181,6 +181,13 @@ def test_output_that_no_disk_takes_does_not_end_the_command(site: Site) -> None:
     assert done.stderr == b"alertlog: stdout can't be passed on: No space left on device\n"
 
 
+def test_without_an_open_output_the_command_runs_and_its_output_goes_nowhere(site: Site, server: MailServer) -> None:
+    words = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command("--", "sh", "-c", "echo lost; echo kept >&2; exit 3")]
+    done = subprocess.run(words, capture_output=True, cwd=site.folder, env=site.environ, timeout=PATIENCE, check=False)
+    assert Done(done.returncode, done.stdout, done.stderr) == Done(3, b"", b"kept\n")
+    assert "stdout   sh: lost" in only(server).text
+
+
 def test_in_a_terminal_the_command_reads_and_has_ctrl_c_once(site: Site, server: MailServer) -> None:
     program = """
 import signal, sys

@@ -170,7 +170,7 @@ class Delivery:
             # The others have it already: these are no sign that the server takes nothing from us.
             self._settle(todo, waiting, Receipt(sending.letter.message_id, (), refused, str(error)))
         else:
-            self._counters.sent(waiting.draft, self._clock.wall())
+            self._counters.sent(clean_draft(waiting.draft, self._post.redactor), self._clock.wall())
             self._outcomes.sent(todo.settings, waiting, receipt, self._clock.monotonic() - started)
             self._settle(todo, waiting, receipt)
 

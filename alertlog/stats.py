@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from alertlog.alert import Draft
 from alertlog.known import MARK
 
+_MARKS = (MARK, "***@")
+"""What stands in the place of a secret, the second one in a URL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stats:
@@ -45,7 +48,8 @@ class Counters:
 
     def sent(self, draft: Draft, now: float) -> None:
         """A server has accepted a mail."""
-        self._redacted += draft.to_json().count(MARK)
+        told = draft.to_json()
+        self._redacted += sum(map(told.count, _MARKS))
         self._last_success = now
         self._sent += 1
 

@@ -56,11 +56,11 @@ def test_a_mail_that_is_accepted_is_counted_with_its_time_and_what_was_taken_out
     logger, handler = log
     set_server(server, monkeypatch)
     monkeypatch.setenv("API_TOKEN", "s3cret-of-the-api")
-    logger.critical("refused: s3cret-of-the-api", extra={"url": "with s3cret-of-the-api"})
+    logger.critical("refused: s3cret-of-the-api", extra={"with": "s3cret-of-the-api", "url": "https://u:p4ss@x.org"})
     assert handler.stats().last_success is None
     handler.flush()
     stats = handler.stats()
-    assert (stats.sent, stats.failed, stats.waiting, stats.redacted) == (1, 0, 0, 2)
+    assert (stats.sent, stats.failed, stats.waiting, stats.redacted) == (1, 0, 0, 3)
     assert stats.last_success is not None
     assert stats.last_success > 1_767_225_600
 

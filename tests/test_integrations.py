@@ -237,7 +237,7 @@ os._exit(0)
 def test_a_task_of_airflow_is_mailed_when_it_fails_and_resolved_when_it_succeeds(
     site: Site, server: MailServer
 ) -> None:
-    for callback in ("succeeded", "failed", "succeeded", "succeeded"):
+    for callback in ("succeeded", "failed", "succeeded"):
         subprocess.run([sys.executable, "-c", TASK, callback], cwd=site.folder, env=site.environ, check=True)
     failed, resolved = server.mails
     assert "Task prices.import failed" in failed.subject

@@ -20,7 +20,7 @@ from alertlog.child import Child
 from alertlog.cli import main
 from alertlog.passing import Tail
 from alertlog.testing import Mail, MailServer
-from tests.programs import PATIENCE, Site
+from tests.programs import PATIENCE, Site, told
 from tests.servers import ScriptedServer, silence
 
 READY = 'echo ready; read line; echo "$line"'
@@ -275,6 +275,23 @@ def test_a_kill_is_named_and_what_may_be_behind_it(here: Callable[..., int], ser
     text = " ".join(only(server).text.split())
     assert "SIGKILL" in text
     assert "(OOM)" in text
+
+
+def test_what_a_program_had_logged_before_it_was_killed_goes_out_with_the_news_of_its_end(
+    site: Site, server: MailServer
+) -> None:
+    program = """
+import logging, os, signal
+from alertlog import AlertHandler
+logging.getLogger().addHandler(AlertHandler())
+logging.critical("No price")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert run(site, "--name", "etl", "--", sys.executable, "-c", program).code == 137
+    assert told(server.mails) == 2
+    texts = "".join(mail.text for mail in server.mails)
+    assert "No price" in texts
+    assert "etl was killed by SIGKILL" in texts
 
 
 def test_the_memory_of_a_command_that_had_much_is_told(site: Site, server: MailServer) -> None:

@@ -149,8 +149,8 @@ def test_letters_incidents_and_mutes_are_those_of_the_outbox(server: MailServer,
     server.stop()
     pipeline(place, "one")
     run("mute", "quota", "--for", "1h", "--reason", "planned work")
-    assert completed("outbox", "show", "") == completed("outbox", "purge", "") == [("1", "one")]
-    assert completed("outbox", "retry", "") == [("1", "one"), (fingerprint, "told \\x1b[2J")]
+    assert completed("outbox", "show", "") == completed("outbox", "purge", "") == [("2", "one")]
+    assert completed("outbox", "retry", "") == [("2", "one"), (fingerprint, "told \\x1b[2J")]
     assert completed("mute", fingerprint[:4]) == [(fingerprint, "told \\x1b[2J")]
     assert completed("unmute", "") == [("quota", "planned work")]
 

@@ -6,9 +6,10 @@ Data goes to stdout, messages to stderr; the exit code says what became of it: 0
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,7 @@ EXIT_CODES = {None: 0, "permanent": FAILED, "temporary": TEMPORARY, "refused": C
 
 KEPT = "failed for now; it is kept and tried again"
 UNUSABLE = "the outbox can't be used now: busy, full or out of reach"
+NOT_SENT = "the server does not let alertlog in, or the configuration or the outbox is for you to repair"
 REPAIR = "the configuration is wrong, or the outbox is of another format: for you to repair"
 """What exit codes mean, in the help of several commands."""
 
@@ -46,6 +48,16 @@ def config_option(command: Command) -> Command:
         shell_complete=completing.files,
         help="The deployment's logging configuration: a YAML or JSON file, or a dict in a module."
         " By default logging.yaml in the current folder, else the environment alone.",
+    )(command)
+
+
+def outbox_option(command: Command) -> Command:
+    return click.option(
+        "--outbox",
+        "only",
+        metavar="FILE",
+        shell_complete=completing.files,
+        help="Only this outbox, where the configuration uses several.",
     )(command)
 
 
@@ -75,15 +87,23 @@ def handlers(config: str | None) -> list[AlertHandler]:
     return found
 
 
-def desks(config: str | None) -> list[Desk]:
-    """Return the outboxes that they use; where there is no place for one, end the command."""
+def desks(config: str | None, only: str | None = None) -> list[Desk]:
+    """Return the outboxes that they use, or one of them by its file; where there is no place for one, end the command.
+
+    Raises:
+        BadParameter: they do not use that one.
+    """
     from alertlog import desk
 
     with exiting():
         found = desk.desks(handlers(config))
+    places = ", ".join(str(one.place) for one in found)
     if _is_unconfigured(config):
-        note(f"its outbox is {', '.join(str(one.place) for one in found)}")
-    return found
+        note(f"its outbox is {places}")
+    chosen = [one for one in found if only is None or one.place == Path(os.path.realpath(only))]
+    if not chosen:
+        raise click.BadParameter(f"the configuration uses {places}", param_hint="--outbox")
+    return chosen
 
 
 def _is_unconfigured(config: str | None) -> bool:
@@ -100,6 +120,13 @@ def exiting() -> Iterator[None]:
         fail(str(error), CONFIGURATION)
     except OutboxError as error:
         fail(str(error), FAILED if error.corrupt else EXIT_CODES[error.category])
+
+
+def refuse_ambiguous(numbers: Sequence[str]) -> None:
+    """Each outbox has its own numbers; a fingerprint means the same in all."""
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    if twice:
+        fail(f"in several outboxes: {', '.join(twice)}; nothing was done: say which by --outbox", FAILED)
 
 
 def note(message: str) -> None:

@@ -406,6 +406,56 @@ def test_a_running_process_sends_what_an_operator_retries(server: MailServer, pl
     assert told(server.mails) == 1
 
 
+# Several outboxes
+
+
+@pytest.fixture
+def other(place: Path, tmp_path: Path) -> Path:
+    """The outbox of a second handler; both have a letter 1."""
+    other = tmp_path / "state" / "other.sqlite3"
+    (tmp_path / "logging.yaml").write_text(
+        f"{CONFIG % place}  pager: {{class: alertlog.AlertHandler, service: etl, outbox: {other}}}\n"
+    )
+    return other
+
+
+@pytest.mark.parametrize("words", [("show", "1"), ("purge", "1"), ("retry", "1")])
+def test_a_number_that_two_outboxes_have_needs_the_name_of_one(
+    server: MailServer, place: Path, other: Path, words: tuple[str, str]
+) -> None:
+    server.data_reply = "554 5.7.1 looks like spam"
+    pipeline(place, "one")
+    pipeline(other, "two", name="pager")
+    result = run("outbox", *words)
+    expected = "alertlog: in several outboxes: 1; nothing was done: say which by --outbox\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", expected)
+    assert letters() == ["one", "two"]
+    server.data_reply = "250 2.0.0 accepted"
+    assert run("outbox", *words, "--outbox", str(other)).exit_code == 0
+    assert letters() == (["one", "two"] if words[0] == "show" else ["one"])
+
+
+def letters() -> list[str]:
+    """What the letters in all outboxes are about."""
+    return [entry["summary"] for entry in listed(run) if entry["id"] is not None]
+
+
+def test_each_command_acts_on_the_outbox_that_is_named(server: MailServer, place: Path, other: Path) -> None:
+    server.stop()
+    pipeline(place, "one")
+    pipeline(other, "two", name="pager")
+    server.start()
+    of_other = ("--outbox", str(other))
+    assert "one" not in run("outbox", "list", *of_other).stdout
+    assert json.loads(run("outbox", "export", *of_other).stdout)["handler"] == "pager"
+    assert run("outbox", "flush", *of_other).exit_code == 0
+    assert told(server.mails) == 1
+    assert "two" in server.mails[0].text
+    wrong = run("outbox", "list", "--outbox", "elsewhere.sqlite3")
+    assert wrong.exit_code == 2
+    assert f"the configuration uses {place}, {other}" in wrong.stderr
+
+
 # export
 
 

@@ -139,7 +139,7 @@ def test_sixty_four_workers_on_four_hosts_open_one_incident_and_the_next_mail_ha
     redis_server.empty()
     with four_hosts(tmp_path, server, redis_server, "quota", "quota") as fleet:
         fleet.go()
-        server.wait_for(1)
+        server.wait_for(1, timeout=30)
         fleet.go()
         (teller,) = opened(server, "quota")
         errors = fleet.leave(last=teller)
@@ -163,7 +163,7 @@ def test_what_sixty_four_workers_raise_is_told_exactly_once_over_a_redis_that_is
         fleet.reach("done")
         fleet.go()
         while len(opened(server, "prices")) < len(NAMES):  # rather a mail from each host than none
-            server.wait_for(len(server.mails) + 1)
+            server.wait_for(len(server.mails) + 1, timeout=30)
         fleet.begin()
         fleet.reach("half")
         redis.start()

@@ -45,7 +45,7 @@ class Redactor:
     ) -> None:
         """Knows the `secrets`; those of `environ` from the first `refresh` on."""
         self._rules = rules
-        self._signs, self._stems = (*SIGNS, *rules.stems), (*STEMS, *rules.stems)
+        self._signs, self._stems = (*SIGNS, *rules.signs), (*STEMS, *rules.stems)
         self._is_secret_name = rules.is_secret_name if rules.names else is_secret_name
         self._known = Known.of(secrets)
         self._surroundings = Surroundings(environ, self._is_secret_name)

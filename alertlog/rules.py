@@ -29,11 +29,13 @@ class Rules:
     Attributes:
         names: the words of each name in one, in small letters.
         stems: what one of them looks like in a text, in small letters.
+        signs: one of them stands in whatever is called so.
         patterns: what a secret itself looks like.
     """
 
     names: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
 
     def is_secret_name(self, name: str) -> bool:
@@ -73,7 +75,8 @@ def rules_of(redact: object) -> Rules:
     names = [_name(number, name) for number, name in enumerate(given["names"], 1)]
     patterns = tuple(_pattern(number, text) for number, text in enumerate(given["patterns"], 1))
     stems = dict.fromkeys(joint.join(name) for name in names for joint in _JOINTS)
-    return Rules(tuple(map("".join, names)), tuple(stems), patterns)
+    signs = tuple(max(words, key=len) for words in names)
+    return Rules(tuple(map("".join, names)), tuple(stems), signs, patterns)
 
 
 def _listed(key: str, value: object) -> tuple[str, ...]:

@@ -86,6 +86,22 @@ def test_without_rules_of_their_own_none_of_it_is_a_secret() -> None:
     assert Redactor().text(text) == text
 
 
+@given(
+    st.lists(
+        st.sampled_from([*("patient", "PatientId", "id", "iban", "clé", "x", "509", "room 12", "=4711", " EMP-123456")])
+    ).flatmap(lambda parts: st.sampled_from(["", " ", "_", "--", "/"]).map(lambda joint: joint.join(parts)))
+)
+def test_what_is_harmless_is_left_as_it_is_as_a_text_and_as_a_name(text: str) -> None:
+    if OWN.harmless(text):
+        assert OWN.text(text) == text
+        assert OWN.extra(text, "a value") == "a value"
+
+
+def test_an_extra_is_known_whatever_joins_the_words_of_its_name() -> None:
+    made = snapshot(record(**{"patient--id": "ada", "x.509": "pem"}), "0" * 16, OWN)
+    assert dict(made.extras) == {"patient--id": MARK, "x.509": MARK}
+
+
 # Patterns
 
 

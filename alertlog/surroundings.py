@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from alertlog.errors import ConfigError
@@ -15,13 +16,16 @@ from alertlog.secret_names import is_secret_name
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
+State = tuple[int, ...]
+
 
 class _Look(NamedTuple):
-    """What was there; `rotates` if a file was among it."""
+    """What was there, and in which state the files were that it names."""
 
-    environ: Mapping[str, str]
+    environ: Mapping[Any, Any]
+    files: tuple[str, ...]
+    states: tuple[State, ...]
     secrets: tuple[str, ...]
-    rotates: bool
 
 
 class Surroundings:
@@ -37,21 +41,33 @@ class Surroundings:
         """
         self._environ = environ
         self._is_secret = is_secret
-        self._look = _Look(NOTHING, (), rotates=False)
+        self._look = _Look(NOTHING, (), (), ())
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets that are there now.
-
-        Names are looked at only where a variable has changed. Files are read each time: one that is written twice
-        within a tick of the system's clock keeps its time of change.
-        """
-        environ = self._environ
-        now = {name: environ.get(name, "") for name in list(environ)}  # os.environ may lose a variable meanwhile
+        """Return the secrets that are there now. Names and files are read only where something has changed."""
         look = self._look
-        if look.rotates or now != look.environ:
-            rotates = any(_names_file(name, self._is_secret) for name in now)
-            self._look = look = _Look(now, tuple(in_environ(now, self._is_secret)), rotates)
+        now = self._raw()
+        states = tuple(map(_state, look.files))
+        if now != look.environ or states != look.states:
+            environ = {name: self._environ.get(name, "") for name in list(self._environ)}
+            files = tuple(value for name, value in environ.items() if _names_file(name, self._is_secret))
+            states = tuple(map(_state, files))  # before they are read: what changes meanwhile is read the next time
+            self._look = look = _Look(now, files, states, tuple(in_environ(environ, self._is_secret)))
         return look.secrets
+
+    def _raw(self) -> Mapping[Any, Any]:
+        """Return a copy of the environment to compare. To decode all of `os.environ` takes ten times as long."""
+        inner: Any = getattr(self._environ, "_data", None)
+        return dict(inner) if isinstance(inner, dict) else dict(self._environ)
+
+
+def _state(path: str) -> State:
+    """Return what changes where a file is written or replaced."""
+    try:
+        found = os.stat(path.strip())
+    except (OSError, ValueError):
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def in_environ(environ: Mapping[str, str], is_secret: Callable[[str], bool] = is_secret_name) -> Iterator[str]:

@@ -149,14 +149,14 @@ IN_THE_ENVELOPE = (
         "size-limit",
         "mail",
         "the server takes mails of {limit} bytes at most, and one of alertlog's has up to {size}",
-        "have the limit raised; until then the largest mails are set aside",
+        "have the limit raised; until then larger ones are sent shorter",
         codes=(552,),
     ),
     Rule(
         "size-limit",
         "size",
         "the server takes mails of {limit} bytes at most, and one of alertlog's has up to {size}",
-        "have the limit raised; until then the largest mails are set aside",
+        "have the limit raised; until then larger ones are sent shorter",
     ),
     Rule(
         "sender-not-ascii",

@@ -194,7 +194,7 @@ def samples() -> dict[str, Draft]:
         "resolved": draft("resolved", replace(over, samples=(*over.samples, back))),
         "test": draft("test", incident(alert(message="A test", extras=(), test=True))),
         "digest": draft("digest", repeated(), incident(failure(level=40, levelname="ERROR"), count=3)),
-        "repaired": draft("digest", repeated(), incident(failure()), cause="repair", date=MOMENT + 9_000),
+        "repaired": draft("digest", repeated(), incident(traced()), cause="repair", date=MOMENT + 9_000),
     }
 
 

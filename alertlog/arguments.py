@@ -52,6 +52,7 @@ class Arguments:
         context_lines: records shown that came before the alert; 0 for none.
         repeat_after, quiet_after, shutdown_timeout: seconds; see `alertlog.policy.Pace` and `AlertHandler.close`.
         outbox_incidents, outbox_bytes: see `alertlog.bounds.Bounds`.
+        backups: what the names of the variables begin with of the servers that stand in for the first.
         fingerprint: the program's own grouping, or None for alertlog's.
         redact: what is a secret, in addition to alertlog's own rules.
         capture_uncaught: whether exceptions that nobody catches are alerts; see `alertlog.uncaught`.
@@ -74,6 +75,7 @@ class Arguments:
     shutdown_timeout: float | None = None
     outbox: str | None = None
     env_prefix: str = "SMTP_"
+    backups: tuple[str, ...] = ()
     language: Language = "en"
     environment: str | None = None
     reply_to: tuple[Mailbox, ...] = ()
@@ -97,11 +99,18 @@ class Arguments:
             raise ValueError(f"mailhost: holds no login; {_where(self.env_prefix)}")
 
 
-def prefix_of(env_prefix: object) -> str:
-    """Raises ValueError if no variable's name can begin so."""
-    if isinstance(env_prefix, str) and env_prefix.isascii() and env_prefix.replace("_", "").isalnum():
-        return env_prefix
-    raise ValueError("env_prefix: has to be the beginning of a variable's name, such as SMTP_")
+def prefixes_of(env_prefix: object) -> tuple[str, tuple[str, ...]]:
+    """Return the first prefix, and the others. Raises ValueError if no variable's name can begin so."""
+    given = env_prefix if isinstance(env_prefix, (tuple, list)) else (env_prefix,)
+    if not given or not all(map(_is_prefix, given)):
+        raise ValueError("env_prefix: has to be the beginning of a variable's name, such as SMTP_, or a list of some")
+    if len({*given}) < len(given):
+        raise ValueError("env_prefix: names one prefix twice")
+    return given[0], tuple(given[1:])
+
+
+def _is_prefix(text: object) -> bool:
+    return isinstance(text, str) and text.isascii() and text.replace("_", "").isalnum()
 
 
 def refuse_credentials(credentials: object, env_prefix: str) -> None:
@@ -121,7 +130,13 @@ def refuse_unknown(names: Iterable[str], env_prefix: str) -> None:
 def _meant(name: str) -> str:
     from difflib import get_close_matches
 
-    own = {"host": "mailhost", "port": "mailhost", "sender": "fromaddr", "recipients": "toaddrs"}
+    own = {
+        "host": "mailhost",
+        "port": "mailhost",
+        "sender": "fromaddr",
+        "recipients": "toaddrs",
+        "backups": "env_prefix",
+    }
     known = [own.get(field.name, field.name) for field in fields(Arguments)]
     return "".join(f"; {argument} is one" for argument in get_close_matches(name.lower(), known, 1))
 

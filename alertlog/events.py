@@ -49,6 +49,7 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
         "smtp_insecure_login": Event(logging.WARNING, "credentials cross the network without TLS"),
         "smtp_send_succeeded": Event(logging.INFO, "the server accepted a mail"),
         "smtp_send_failed": Event(logging.ERROR, "the server did not accept a mail"),
+        "smtp_detour": Event(logging.ERROR, "a mail server failed, and the next one is tried"),
         "smtp_recipient_refused": Event(logging.ERROR, "the server refused a recipient; others got the mail"),
         "outbox_unavailable": Event(logging.ERROR, "alerts can't be kept on disk; memory stands in"),
         "outbox_corrupt": Event(logging.ERROR, "the outbox was damaged, set aside, and begun anew"),

@@ -37,7 +37,8 @@ class Failures:
     """Says what an error means that was raised in a session with these settings."""
 
     def __init__(self, settings: SmtpSettings, credentials: Credentials) -> None:
-        self._server = f"{settings.host}:{settings.port}"
+        self._server = settings.server
+        self._variable = f"{settings.prefix}TIMEOUT_SECONDS"
         self._transport = settings.transport
         self._seconds = settings.timeout
         self._unset = settings.unset_transport
@@ -85,7 +86,7 @@ class Failures:
 
     def _unknown(self, error: Exception) -> OutcomeUnknown:
         in_time = isinstance(error, TimeoutError)
-        how = f"within {self._seconds:g} s (SMTP_TIMEOUT_SECONDS)" if in_time else f"({_reason(error)})"
+        how = f"within {self._seconds:g} s ({self._variable})" if in_time else f"({_reason(error)})"
         text = f"no reply after the final dot {how} from {self._server}: it may have accepted the mail"
         return OutcomeUnknown(text, stage="dot")
 

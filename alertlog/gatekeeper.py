@@ -1,4 +1,4 @@
-"""Whether the way to the server may be tried now: the settings, read anew each time, and the gate."""
+"""Whether the way to a server may be tried now: the settings, read anew each time, and the gates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from alertlog.clock import Clock
 from alertlog.errors import ConfigError
 from alertlog.events import Reports
 from alertlog.gate import Gate
-from alertlog.policy import CLOCK_JUMP, HOUR, LONGEST_WAIT, NEW_PROCESS
+from alertlog.policy import HOUR, NEW_PROCESS
+from alertlog.route import is_open, next_way
 
 if TYPE_CHECKING:
     from alertlog.outbox import Outbox
@@ -23,7 +24,7 @@ class Gatekeeper:
     """Knows one handler's settings, and what became of them. To be used with the keeper's lock held.
 
     Attributes:
-        problems: by variable, what is wrong with the settings.
+        problems: by variable, what is wrong with the settings, if no server has any that are right.
     """
 
     def __init__(self, read_settings: Callable[[], SmtpSettings], reporter: Reports, clock: Clock) -> None:
@@ -31,9 +32,10 @@ class Gatekeeper:
         self._reporter = reporter
         self._clock = clock
         self.problems: dict[str, str] = {}
-        self._warned = False
-        self._in_force: tuple[object, ...] | None = None
-        self._tried = False
+        self._left_out: dict[str, str] = {}
+        self._warned: set[int] = set()
+        self._in_force: dict[int, tuple[object, ...]] = {}
+        self._tried: set[int] = set()
 
     def settings(self, incidents: Sequence[Incident]) -> SmtpSettings | None:
         """Return the settings in force; None, with an event that carries the first alert, if they are wrong."""
@@ -45,42 +47,67 @@ class Gatekeeper:
                 self._report_problems(error, incidents)
             return None
         self.problems = {}
-        self._warn_of_insecure_login(settings)
+        if settings.problems != self._left_out:
+            self._left_out = dict(settings.problems)
+            self._report_left_out()
+        for way in settings.ways:
+            self._warn_of_insecure_login(way)
         return settings
 
-    def try_with(self, settings: SmtpSettings) -> None:
-        """An attempt is about to be made with these."""
-        self._in_force = _in_force(settings)
-        self._tried = True
-
-    def shut(self, outbox: Outbox) -> bool:
-        """Return whether the server is to be left alone for now; open the gate if a repair may have been made.
+    def try_with(self, outbox: Outbox, settings: SmtpSettings) -> None:
+        """An attempt is about to be made with these, by each server whose gate is open.
 
         Raises:
             OutboxError: the outbox can't be used.
         """
         now = self._clock.wall()
-        gate = outbox.gate()
-        furthest = now + LONGEST_WAIT + CLOCK_JUMP  # a small step back, which nothing follows, opens no gate
-        if gate.failures == 0 or not now < gate.due <= furthest:
+        for way in settings.ways:
+            self._in_force[way.way] = _in_force(way)
+            if is_open(outbox.gate(way.way), now):
+                self._tried.add(way.way)
+
+    def shut(self, outbox: Outbox) -> bool:
+        """Return whether all servers are to be left alone for now; open a gate if a repair may have been made.
+
+        Raises:
+            OutboxError: the outbox can't be used.
+        """
+        now = self._clock.wall()
+        gates = outbox.gates()
+        if not gates or any(is_open(gate, now) for gate in gates):  # more is known when there is something to send
             return False
         settings = self.settings([])
         if settings is None:
             return True
-        if self._may_be_repaired(gate, settings, now):
-            outbox.hurry()
+        if self.way_out(outbox, settings):
             return False
-        if gate.category == "refused" and now - gate.told >= HOUR:
-            self._remind(gate, settings, now)
-            outbox.set_gate(replace(gate, told=now))
+        for way in settings.ways:
+            gate = outbox.gate(way.way)
+            if gate.category == "refused" and now - gate.told >= HOUR:
+                self._remind(gate, way, now)
+                outbox.set_gate(replace(gate, told=now))
         return True
 
-    def _may_be_repaired(self, gate: Gate, settings: SmtpSettings, now: float) -> bool:
+    def way_out(self, outbox: Outbox, settings: SmtpSettings) -> bool:
+        """Return whether a server may be tried now; open the gate of each that may have been repaired.
+
+        Raises:
+            OutboxError: the outbox can't be used.
+        """
+        now = self._clock.wall()
+        outbox.keep_gates(way.way for way in settings.ways)
+        for way in settings.ways:
+            gate = outbox.gate(way.way)
+            if not is_open(gate, now) and self._may_be_repaired(gate, way, now):
+                outbox.reopen(way.way)
+        return next_way([outbox.gate(way.way) for way in settings.ways], (), now) is not None
+
+    def _may_be_repaired(self, gate: Gate, way: SmtpSettings, now: float) -> bool:
         """Whether this is not what failed: other settings, files or, as far as a new process can know, passwords."""
-        before, self._in_force = self._in_force, _in_force(settings)
-        if settings.place != gate.place or before not in (None, self._in_force):
+        before, self._in_force[way.way] = self._in_force.get(way.way), _in_force(way)
+        if way.place != gate.place or before not in (None, self._in_force[way.way]):
             return True
-        return gate.category == "refused" and not self._tried and now - gate.tried >= NEW_PROCESS
+        return gate.category == "refused" and way.way not in self._tried and now - gate.tried >= NEW_PROCESS
 
     def _remind(self, gate: Gate, settings: SmtpSettings, now: float) -> None:
         self._reporter.report(
@@ -95,14 +122,26 @@ class Gatekeeper:
         )
 
     def _warn_of_insecure_login(self, settings: SmtpSettings) -> None:
-        if settings.username and settings.transport == "none" and not self._warned:
-            self._warned = True
+        if settings.username and settings.transport == "none" and settings.way not in self._warned:
+            self._warned.add(settings.way)
             self._reporter.report(
                 "smtp_insecure_login",
                 f"credentials go to {settings.host} without TLS",
                 host=settings.host,
                 port=settings.port,
                 transport=settings.transport,
+            )
+
+    def _report_left_out(self) -> None:
+        problems = self._left_out
+        if problems:
+            told = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+            self._reporter.report(
+                "smtp_config_invalid",
+                f"a server is left out, mail goes without it: {told}",
+                stage="settings",
+                category="refused",
+                problems=problems,
             )
 
     def _report_problems(self, error: ConfigError, incidents: Sequence[Incident]) -> None:
@@ -119,7 +158,8 @@ class Gatekeeper:
 
 def _in_force(settings: SmtpSettings) -> tuple[object, ...]:
     """Return what would differ if somebody had repaired the settings, or a file that they name."""
-    return (settings, *map(_changed, (settings.ca_file, *(settings.client_certificate or ()))))
+    own = replace(settings, backups=(), problems={})
+    return (own, *map(_changed, (settings.ca_file, *(settings.client_certificate or ()))))
 
 
 def _changed(path: str) -> float:

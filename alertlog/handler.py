@@ -13,7 +13,7 @@ from alertlog.arguments import (
     language_of,
     level_of,
     path_of,
-    prefix_of,
+    prefixes_of,
     recipients_of,
     refuse_credentials,
     refuse_unknown,
@@ -50,7 +50,8 @@ class AlertHandler(Taking):
         mails_per_hour: above it, what is due is merged into one digest.
         shutdown_timeout: seconds that `close()` may wait for one attempt; by default SMTP_TIMEOUT_SECONDS.
         outbox: absolute path of the outbox; by default ALERTLOG_OUTBOX, else a file in the user's state folder.
-        env_prefix: what the names of the SMTP variables begin with.
+        env_prefix: what the names of the SMTP variables begin with; a list of several for servers that stand in for the
+            first, in order.
         language: `en` or `fr`, for the labels of the mail.
         environment: which deployment of the service this is; by default ALERTLOG_ENVIRONMENT, else none is named.
         reply_to: one mailbox or several, for those who answer a mail.
@@ -88,7 +89,7 @@ class AlertHandler(Taking):
         mails_per_hour: float = 30.0,
         shutdown_timeout: float | None = None,
         outbox: str | os.PathLike[str] | None = None,
-        env_prefix: str = "SMTP_",
+        env_prefix: str | Sequence[str] = "SMTP_",
         language: str = "en",
         environment: str | None = None,
         reply_to: str | Sequence[str] | None = None,
@@ -100,9 +101,9 @@ class AlertHandler(Taking):
         capture_uncaught: bool = False,
         **unknown: Never,
     ) -> None:
-        env_prefix = prefix_of(env_prefix)
-        refuse_credentials(credentials, env_prefix)
-        refuse_unknown(unknown, env_prefix)
+        prefix, backups = prefixes_of(env_prefix)
+        refuse_credentials(credentials, prefix)
+        refuse_unknown(unknown, prefix)
         host, port = server_of(mailhost)
         arguments = Arguments(
             host=host,
@@ -121,7 +122,8 @@ class AlertHandler(Taking):
             mails_per_hour=mails_per_hour,
             shutdown_timeout=shutdown_timeout,
             outbox=path_of("outbox", outbox),
-            env_prefix=env_prefix,
+            env_prefix=prefix,
+            backups=backups,
             language=language_of(language),
             environment=checks.text("environment", environment),
             reply_to=reply_to_of(reply_to),

@@ -73,7 +73,7 @@ class Keeper:
         self._failed_at = -AGAIN
         self._reported = False
         self._beside = False
-        self._gate = Gate()
+        self._gates: list[Gate] = []
 
     def open(self) -> Outbox | None:
         """Return the outbox to work with now; None if that is another process's business, or nothing is there yet."""
@@ -91,7 +91,7 @@ class Keeper:
             self._come(outbox)
             if self._memory is not None:
                 self._move_in(self._memory, outbox)
-            self._gate = outbox.gate()
+            self._gates = outbox.gates()
         except OutboxError as error:
             return self.failed(error)
         if self._beside:
@@ -231,12 +231,14 @@ class Keeper:
     def _stand_in(self) -> Outbox:
         if self._memory is None:
             self._memory = Outbox(self._owner, self._pace, None, self._bounds)
-            self._memory.set_gate(self._gate)
+            for gate in self._gates:
+                self._memory.set_gate(gate)
         return self._memory
 
     def _move_in(self, memory: Outbox, outbox: Outbox) -> None:
         if not self._beside:  # what it spent and met with on the way to the server
-            outbox.set_gate(memory.gate())
+            for gate in memory.gates():
+                outbox.set_gate(gate)
         with memory.withdrawn(self._clock.wall()) as (incidents, letters):
             outbox.adopt(incidents, letters, self._reader.read_to)
         memory.close()

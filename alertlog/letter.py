@@ -32,6 +32,8 @@ from alertlog.words import Language, Words, local_time, words_in
 
 SUBJECT_LIMIT = 120
 """Characters of a subject that holds anything from a record; the deployer's own text stays whole."""
+DETOUR_LIMIT = 300
+"""Characters of what is told of a server that failed."""
 DEFAULT_SUBJECT = "[{service}] {levelname}: {summary}"
 
 _PLACEHOLDER = re.compile(r"\{([^{}]{1,200})\}")
@@ -87,17 +89,35 @@ class Wording:
         return Origin(self.service, self.environment, self.handler, self.host)
 
 
-def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequence[Mailbox], room: int = 0) -> Letter:
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """That a mail does not go through the first server: which one it goes through, and what is wrong with the first."""
+
+    server: str
+    error: str
+
+
+def compose(
+    draft: Draft,
+    wording: Wording,
+    sender: Mailbox,
+    recipients: Sequence[Mailbox],
+    room: int = 0,
+    detour: Detour | None = None,
+) -> Letter:
     """Return the letter that tells what the draft holds; bounded work and size for any text in it.
 
     Args:
         room: bytes that the server takes, into which the letter is to fit as far as it can; 0 for any number.
+        detour: what it has to say if it does not go through the first server.
     """
     if wording.drill:
         draft = replace(draft, incidents=tuple(map(_as_test, draft.incidents)))
     identifier = message_id(draft.message_id)
     head = "".join(_headers(draft, subject_line(draft, wording), wording, sender, recipients)).encode("ascii")
     view, templates = view_for(draft, wording), wording.templates
+    if detour is not None:
+        view = replace(view, footer=(_told(detour, words_in(wording.language)), *view.footer))
     body = alternatives(view, identifier, templates)
     if 0 < room < len(head) + len(body.content):
         body = shortened(
@@ -107,6 +127,14 @@ def compose(draft: Draft, wording: Wording, sender: Mailbox, recipients: Sequenc
             lambda cut: text_alone(cut, templates),
         )
     return Letter(identifier, sender.address, head + body.content, body.problems)
+
+
+def _told(detour: Detour, words: Words) -> str:
+    return words.say(
+        "This mail went another way, through {server}. The first mail server failed: {error}",
+        server=detour.server,
+        error=squeezed(detour.error, DETOUR_LIMIT),
+    )
 
 
 def view_for(draft: Draft, wording: Wording) -> View:

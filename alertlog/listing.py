@@ -13,6 +13,7 @@ from alertlog.mutes import Mute
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner, is_owned
 from alertlog.reasons import Standing, Wait, Why
+from alertlog.route import overall
 from alertlog.unread import unread
 from alertlog.words import local_time
 
@@ -168,7 +169,7 @@ def standing(desk: Desk, owner: Owner, outbox: Outbox) -> Standing:
     except ConfigError as error:
         problem = str(error)
     known = desk.works(owner).redactor.known
-    gate, mutes = outbox.gate(), outbox.mutes.in_force(now)
+    gate, mutes = overall(outbox.gates()), outbox.mutes.in_force(now)
     gate, mutes = replace(gate, error=known(gate.error)), [replace(one, reason=known(one.reason)) for one in mutes]
     return Standing(now, post.pace, gate, mutes, is_owned(desk.place, owner), problem)
 

@@ -105,7 +105,8 @@ class _Server:
             "Connection": "close",
         }
         try:
-            connection.request("POST", url._replace(scheme="", netloc="").geturl() or "/", body, headers)
+            target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+            connection.request("POST", target, body, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:

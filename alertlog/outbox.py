@@ -169,10 +169,10 @@ class Outbox:
             self.letters.tried(letter, due, error)
             self.letters.offer(letter, letter.offered)
 
-    def doubt(self, letter: Waiting, due: float, error: str) -> None:
-        """Nobody knows whether the server took the letter: try the very same again at `due`."""
+    def doubt(self, letter: Waiting, due: float, error: str, way: int = 0) -> None:
+        """Nobody knows whether that server took the letter: try the very same again at `due`."""
         with self._database.transaction():
-            self.letters.doubted(letter)
+            self.letters.doubted(letter, way)
             self.letters.tried(letter, due, error)
 
     def put_aside(self, letter: Waiting, error: str, now: float) -> None:
@@ -239,14 +239,35 @@ class Outbox:
 
     # The gate and the clock
 
-    def gate(self) -> Gate:
-        return self._gates.read()
+    def gate(self, way: int = 0) -> Gate:
+        """Return the gate of one server; the first's holds the ration."""
+        return self._gates.read(way)
+
+    def gates(self) -> list[Gate]:
+        """Return those of all servers that were tried, in order."""
+        return self._gates.all()
 
     def set_gate(self, gate: Gate) -> None:
         self._gates.write(gate)
 
     def hurry(self) -> None:
-        """Make everything that waits due at once, and open the gate."""
+        """Make everything that waits due at once, and open all gates."""
         with self._database.transaction():
-            self._database.run("UPDATE letter SET due = 0 WHERE owner = ? AND aside = 0", (self._owner,))
-            self._database.run("UPDATE gate SET due = 0 WHERE owner = ?", (self._owner,))
+            self.letters.hurry()
+            self._gates.open_all()
+
+    def open_gates(self) -> None:
+        """Let each server be tried now."""
+        self._gates.open_all()
+
+    def keep_gates(self, ways: Iterable[int]) -> None:
+        """Forget those of servers that are configured no more; the first's holds the ration, and stays."""
+        gone = {gate.way for gate in self._gates.all()} - {0, *ways}
+        for way in gone:
+            self._gates.remove(way)
+
+    def reopen(self, way: int) -> None:
+        """Make everything that waits due at once, and open the gate of one server."""
+        with self._database.transaction():
+            self.letters.hurry()
+            self._gates.open(way)

@@ -12,7 +12,7 @@ from alertlog.smtp import Receipt
 from alertlog.waiting import Waiting
 
 if TYPE_CHECKING:
-    from alertlog.letter import Letter
+    from alertlog.letter import Detour, Letter
     from alertlog.settings import SmtpSettings
 
 
@@ -36,10 +36,13 @@ class Outcomes:
             )
         self._problems = letter.problems
 
-    def sent(self, settings: SmtpSettings, waiting: Waiting, receipt: Receipt, seconds: float) -> None:
+    def sent(
+        self, settings: SmtpSettings, waiting: Waiting, receipt: Receipt, seconds: float, detour: Detour | None = None
+    ) -> None:
+        another = f"; it went through {detour.server}, as the first server failed: {detour.error}" if detour else ""
         self._reporter.report(
             "smtp_send_succeeded",
-            f"{_what(waiting)} was accepted: {receipt.reply}",
+            f"{_what(waiting)} was accepted: {receipt.reply}{another}",
             smtp_code=250,
             recipients=list(receipt.accepted),
             duration_ms=round(seconds * 1000, 1),
@@ -79,6 +82,22 @@ class Outcomes:
             smtp_code=error.code,
             retry_in_s=None if wait is None else round(wait, 1),
             alert=alert.to_dict(),
+            **_letter_fields(settings, waiting),
+        )
+
+    def detour(
+        self, settings: SmtpSettings, waiting: Waiting, error: AlertlogError, wait: float | None, following: int
+    ) -> None:
+        """Tell that a server failed at this letter, and that the next one is tried with it and so many following."""
+        others = f" and {following} more" if following else ""
+        again = "" if wait is None else f"; the server is tried again in {wait:.0f} s at the earliest"
+        self._reporter.report(
+            "smtp_detour",
+            f"the next server is tried with the {_what(waiting)}{others}: {error}{again}",
+            stage=error.stage,
+            category=error.category,
+            smtp_code=error.code,
+            retry_in_s=None if wait is None else round(wait, 1),
             **_letter_fields(settings, waiting),
         )
 

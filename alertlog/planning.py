@@ -21,6 +21,7 @@ from alertlog.gatekeeper import Gatekeeper
 from alertlog.outbox import Outbox, Waiting
 from alertlog.policy import Bucket, Pace, Plan, Situation
 from alertlog.redact import Redactor
+from alertlog.route import blocked
 
 if TYPE_CHECKING:
     from alertlog.letter import Wording
@@ -53,7 +54,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What goes out now, and with which settings."""
+    """What goes out now, and with which settings: the first server's, and those of its backups."""
 
     outbox: Outbox
     settings: SmtpSettings
@@ -73,7 +74,8 @@ class Planner:
 
     def able(self, outbox: Outbox) -> bool:
         """Return whether mail can be sent now, as far as is known."""
-        return outbox.gate().failures == 0 and not self._gatekeeper.problems
+        gates = outbox.gates()
+        return not (gates and blocked(gates)) and not self._gatekeeper.problems
 
     def plan(self, outbox: Outbox, *, leaving: bool) -> Round | None:
         """Decide what goes out now and freeze it in the outbox; None if nothing does.
@@ -93,13 +95,13 @@ class Planner:
         if not incidents and not outbox.letters.due(now):
             return None
         settings = self._gatekeeper.settings(incidents)
-        if settings is None:
+        if settings is None or not self._gatekeeper.way_out(outbox, settings):
             return None
         self._claim(outbox, settings, incidents, now, leaving=leaving)
         letters = self._affordable(outbox, now)
         if not letters:
             return None
-        self._gatekeeper.try_with(settings)
+        self._gatekeeper.try_with(outbox, settings)
         return Round(outbox, settings, letters)
 
     def _due(self, outbox: Outbox, now: float, *, leaving: bool) -> list[Incident]:
@@ -140,14 +142,13 @@ class Planner:
     def _claim(
         self, outbox: Outbox, settings: SmtpSettings, incidents: list[Incident], now: float, *, leaving: bool
     ) -> None:
-        gate = outbox.gate()
-        repaired = gate.failures > 0
+        repaired = blocked([outbox.gate(way.way) for way in settings.ways])
         unseen = [letter for letter in outbox.letters.due(now) if not letter.offered] if repaired else []
         if unseen and (len(unseen) + len(incidents) > 1 or _oldest(unseen) < now - policy.KEPT):
             outbox.dissolve(unseen)
             self._expire(outbox, now)  # a digest is as young as its youngest incident: not so the others
             incidents = self._due(outbox, now, leaving=leaving)
-        ration = gate.ration(self._pace, now)
+        ration = outbox.gate().ration(self._pace, now)
         tokens = ration.tokens - sum(map(rationed, outbox.letters.due(now)))
         situation = Situation(now, tokens, leaving, repaired, self._opened_lately())
         plans = policy.decide(incidents, situation, self._pace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 
 from alertlog.alert import Incident
@@ -66,7 +66,7 @@ def _mark(desk: Desk, owner: Owner, wanted: Callable[[Collection[str]], bool]) -
             outbox.letters.again(letter)
         outbox.incidents.urge(incidents)
         if letters or incidents:
-            outbox.set_gate(replace(outbox.gate(), due=0.0))
+            outbox.open_gates()
     return _Retried(frozenset(one.id for one in letters), frozenset(one.id for one in incidents))
 
 

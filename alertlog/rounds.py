@@ -30,7 +30,8 @@ from alertlog.policy import CLOCK_JUMP
 from alertlog.stats import Counters
 
 if TYPE_CHECKING:
-    from alertlog.delivery import Connect, Delivery
+    from alertlog.attempt import Connect
+    from alertlog.delivery import Delivery
 
 TOLD_AT_ONCE = 20
 """Opened incidents that one round reports one by one; the others are counted."""

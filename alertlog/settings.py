@@ -57,6 +57,10 @@ class SmtpSettings:
         insecure_login: True if the deployer allowed credentials without TLS.
         auth: how to log in, where there are credentials.
         token_source: where the token comes from that stands for a password; None if there is none.
+        prefix: what the names of its variables begin with.
+        way: its number among the handler's servers; 0 is the first.
+        backups: those that stand in for it, in order.
+        problems: by variable, what is wrong with servers that are left out.
     """
 
     host: str
@@ -74,6 +78,10 @@ class SmtpSettings:
     insecure_login: bool = False
     auth: Auth = "auto"
     token_source: TokenSource | None = None
+    prefix: str = "SMTP_"
+    way: int = 0
+    backups: tuple[SmtpSettings, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -84,7 +92,18 @@ class SmtpSettings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be in any text that leaves; "" among them is none."""
-        return (self.password, *(self.token_source.secrets if self.token_source else ()))
+        own = (self.password, *(self.token_source.secrets if self.token_source else ()))
+        return (*own, *(secret for backup in self.backups for secret in backup.secrets))
+
+    @property
+    def ways(self) -> tuple[SmtpSettings, ...]:
+        """All servers, in the order in which they are tried."""
+        return (self, *self.backups)
+
+    @property
+    def server(self) -> str:
+        """Its host and port, for people to read."""
+        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,4 +246,5 @@ def _settings(values: dict[str, Any], prefix: str, env: Environment, defaults: S
         insecure_login=bool(values["INSECURE_LOGIN"]),
         auth=values["AUTH"],
         token_source=token_source(values),
+        prefix=prefix,
     )

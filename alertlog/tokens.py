@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from alertlog.access import FixedToken, OAuthClient, TokenCommand, TokenSource, is_token
-from alertlog.command import output_of
 from alertlog.errors import SessionRefused
 
 if TYPE_CHECKING:
@@ -86,6 +85,8 @@ class Tokens:
         self._kept[source] = _Kept(fresh.token, self._clock.monotonic() + seconds - min(EARLY, seconds / 10))
 
     def _from_command(self, source: TokenCommand, deadline: Deadline) -> Fresh:
+        from alertlog.command import output_of
+
         fresh = printed(output_of(source.words, deadline), self._clock.wall())
         if fresh is None:
             raise SessionRefused(
@@ -135,6 +136,6 @@ def _seconds(said: dict[str, Any], now: float) -> float | None:
         if "expires_on" in said:
             return max(0.0, float(said["expires_on"]) - now)
         moment = datetime.fromisoformat(said["expiry"])
-    except (KeyError, TypeError, ValueError):
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)

@@ -72,12 +72,17 @@ class Listener:
 
     @property
     def outcome(self) -> Outcome:
-        """The worst that was reported: a recipient who was refused counts, though others got the mail."""
+        """The worst that was reported: a recipient who was refused counts, though others got the mail.
+
+        So does a server that failed, though another one took the mail; that is told, too.
+        """
+        sent = [(message, fields) for event, message, fields in self.events if event == "smtp_send_succeeded"]
         trouble = [(message, fields) for _event, message, fields in self.events if fields.get("category")]
         if trouble:
             message, fields = trouble[-1]
-            return Outcome(fields["category"], (message,), fields)
-        sent = [(message, fields) for event, message, fields in self.events if event == "smtp_send_succeeded"]
+            detoured = any(event == "smtp_detour" for event, _message, _fields in self.events)
+            others = [_sent(message, fields) for message, fields in sent] if detoured else []
+            return Outcome(fields["category"], (message, *others), fields)
         if sent:
             return Outcome(None, tuple(_sent(message, fields) for message, fields in sent), sent[-1][1])
         return Outcome("temporary", ("nothing was sent",), {})

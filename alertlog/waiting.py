@@ -27,6 +27,7 @@ class Waiting:
         aside: True if it will not be tried again.
         done: addresses that need no further attempt: accepted, or refused for good.
         error: why the last attempt failed.
+        doubt: the number of the server whose answer did not come the last time that the outcome stayed unknown.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Waiting:
     aside: bool
     done: tuple[str, ...]
     error: str
+    doubt: int = 0
 
 
 class Letters:
@@ -72,7 +74,7 @@ class Letters:
 
     def adopt(self, letter: Waiting) -> None:
         """Take one over from another outbox; its alerts are accounted for already, its incidents go their own way."""
-        kept = ("created", "due", "attempts", "unknown", "offered", "told", "aside", "error")
+        kept = ("created", "due", "attempts", "unknown", "offered", "told", "aside", "error", "doubt")
         values = {name: getattr(letter, name) for name in kept}
         self._add(letter.draft, done=json.dumps(letter.done), **values)
 
@@ -94,8 +96,10 @@ class Letters:
     def offer(self, letter: Waiting, offered: bool) -> None:
         self._database.run("UPDATE letter SET offered = ? WHERE id = ?", (offered, letter.id))
 
-    def doubted(self, letter: Waiting) -> None:
-        self._database.run("UPDATE letter SET unknown = unknown + 1, offered = 1 WHERE id = ?", (letter.id,))
+    def doubted(self, letter: Waiting, way: int) -> None:
+        self._database.run(
+            "UPDATE letter SET unknown = unknown + 1, doubt = ?, offered = 1 WHERE id = ?", (way, letter.id)
+        )
 
     def told(self, letter: Waiting, done: Iterable[str]) -> None:
         self._database.run(
@@ -105,6 +109,10 @@ class Letters:
 
     def put_aside(self, letter: Waiting) -> None:
         self._database.run("UPDATE letter SET aside = 1, offered = 1 WHERE id = ?", (letter.id,))
+
+    def hurry(self) -> None:
+        """Make all of them due at once, but for those set aside."""
+        self._database.run("UPDATE letter SET due = 0 WHERE owner = ? AND aside = 0", (self._owner,))
 
     def remove(self, letter: Waiting) -> None:
         self._database.run("DELETE FROM letter WHERE id = ?", (letter.id,))

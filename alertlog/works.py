@@ -150,15 +150,13 @@ class Works:
 
     @property
     def shutdown_timeout(self) -> float:
-        """Seconds that `close()` may wait."""
-        given = self.arguments.shutdown_timeout
-        if given is not None:
-            return given
-        try:  # without environs, which costs a tenth of a second that a program's exit need not pay
-            seconds = float(variable(f"{self.arguments.env_prefix}TIMEOUT_SECONDS", os.environ))
-        except (ConfigError, ValueError):
-            seconds = self.arguments.timeout or DEFAULT_TIMEOUT
-        return seconds if 0 < seconds <= LONGEST_TIMEOUT else DEFAULT_TIMEOUT
+        """Seconds that `close()` may wait: by default, for one attempt at each server."""
+        given = self.arguments
+        if given.shutdown_timeout is not None:
+            return given.shutdown_timeout
+        first = _seconds(given.env_prefix, given.timeout or DEFAULT_TIMEOUT)
+        others = (_seconds(prefix, DEFAULT_TIMEOUT) for prefix in given.backups)
+        return min(LONGEST_TIMEOUT, first + sum(others))
 
     # Made when needed, because it costs imports
 
@@ -212,12 +210,13 @@ class Works:
         )  # fmt: skip
 
     def _read_settings(self) -> SmtpSettings:
-        from alertlog.settings import SmtpDefaults, read_smtp
+        from alertlog.settings import SmtpDefaults
+        from alertlog.ways import read_ways
 
         given = self.arguments
         defaults = SmtpDefaults(given.host, given.port, given.sender, given.recipients, given.secure, given.timeout)
         self.redactor.refresh()
-        settings = read_smtp(os.environ, given.env_prefix, defaults)
+        settings = read_ways(os.environ, (given.env_prefix, *given.backups), defaults)
         self.redactor.learn({}, settings.secrets)  # should it have changed in between
         return settings
 
@@ -248,6 +247,14 @@ class Works:
             category="refused",
             problems=error.problems,
         )
+
+
+def _seconds(prefix: str, default: float) -> float:
+    try:  # without environs, which costs a tenth of a second that a program's exit need not pay
+        seconds = float(variable(f"{prefix}TIMEOUT_SECONDS", os.environ))
+    except (ConfigError, ValueError):
+        seconds = default
+    return seconds if 0 < seconds <= LONGEST_TIMEOUT else DEFAULT_TIMEOUT
 
 
 # Runs in children that multiprocessing ends by os._exit(), where what was measured is not always written down.

@@ -25,8 +25,9 @@ from alertlog.ownership import Owner
 from alertlog.planning import Post
 from alertlog.policy import Pace
 from alertlog.rounds import Rounds
-from alertlog.settings import read_smtp
+from alertlog.settings import SmtpSettings
 from alertlog.testing import Mail, ManualClock
+from alertlog.ways import read_ways
 from tests.programs import Server, address
 
 OWNER = Owner("shop", "alerts")
@@ -89,6 +90,7 @@ class Story:
     Attributes:
         environ: the SMTP variables; to be changed as a deployer would.
         wording: how letters speak.
+        prefixes: what the names of those variables begin with, one for each server.
         learnt: the secrets that came while mail was sent.
     """
 
@@ -102,6 +104,7 @@ class Story:
         self.wording = Wording(OWNER.service)
         self.pace = Pace(**pace)
         self.bounds = Bounds()
+        self.prefixes: tuple[str, ...] = ("SMTP_",)
         self.raised = 0
         self.learnt: list[str] = []
         self.begin()
@@ -123,7 +126,10 @@ class Story:
         self.begin()
 
     def _prepare(self) -> Rounds:
-        post = Post(self.pace, lambda: self.wording, lambda: read_smtp(self.environ), self.bounds, self.learnt.append)
+        def settings() -> SmtpSettings:
+            return read_ways(self.environ, self.prefixes)
+
+        post = Post(self.pace, lambda: self.wording, settings, self.bounds, self.learnt.append)
         self.rounds = Rounds(self.place, OWNER, post, self.intake, self.recorder, self.clock, environ=self.environ)
         return self.rounds
 

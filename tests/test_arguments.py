@@ -18,7 +18,7 @@ from alertlog.arguments import (
     language_of,
     level_of,
     path_of,
-    prefix_of,
+    prefixes_of,
     recipients_of,
     refuse_credentials,
     refuse_unknown,
@@ -235,7 +235,18 @@ def test_nothing_unknown_is_fine() -> None:
 
 
 def test_a_prefix_is_the_beginning_of_a_variables_name() -> None:
-    assert prefix_of("BACKUP_SMTP_") == "BACKUP_SMTP_"
+    assert prefixes_of("BACKUP_SMTP_") == ("BACKUP_SMTP_", ())
+
+
+@pytest.mark.parametrize("given", [["SMTP_", "SMTP_BACKUP_"], ("SMTP_", "SMTP_BACKUP_")])
+def test_several_prefixes_are_those_of_several_servers(given: object) -> None:
+    assert prefixes_of(given) == ("SMTP_", ("SMTP_BACKUP_",))
+
+
+@pytest.mark.parametrize("given", [[], (), ["SMTP_", ""], ["SMTP_", 1], ["SMTP_", "SMTP_"], {"SMTP_": 1}, None])
+def test_what_is_no_list_of_prefixes_is_refused(given: object) -> None:
+    with pytest.raises(ValueError, match="env_prefix: "):
+        prefixes_of(given)
 
 
 def test_a_login_in_the_servers_name_is_refused_without_repeating_it() -> None:

@@ -21,7 +21,7 @@ from alertlog.planning import Planner, Post
 from alertlog.policy import Pace
 from alertlog.settings import read_smtp
 from alertlog.testing import MailServer, ManualClock
-from tests.behaviours import Script, dialogue, drop, silence, then
+from tests.behaviours import Script, Step, dialogue, drop, silence, then
 from tests.conversation import Conversation
 from tests.programs import address, told
 from tests.servers import HOSTILE, OFFERS_LOGIN, ScriptedServer, dead_port
@@ -778,6 +778,29 @@ def test_an_expired_and_a_set_aside_letter_and_the_mails_account_for_every_alert
     expired = story.recorder.named("alert_expired")
     assert told(server.mails) + sum(event.fields["count"] for event in expired) == story.raised == 5
     assert story.letters == []
+
+
+def test_a_server_whose_hang_up_after_a_letter_shows_only_at_the_next_one_is_connected_to_again(file: Path) -> None:
+    with ScriptedServer({"MAIL": ["250 ok", drop, "250 ok"]}) as server:
+        story = Story(file, server)
+        for disk in "ab":
+            story.alert(f"Disk {disk} full")
+        story.work()
+        assert (len(server.contents), server.connections) == (2, 2)
+    assert story.recorder.named("smtp_send_failed") == []
+
+
+@pytest.mark.parametrize("reply", [drop, silence, "421 4.3.2 busy"])
+def test_a_second_connection_that_fails_in_the_same_way_or_any_other_failure_is_told(file: Path, reply: Step) -> None:
+    with ScriptedServer({"MAIL": ["250 ok", reply, drop]}) as server:
+        story = Story(file, server, RunningClock())
+        story.environ["SMTP_TIMEOUT_SECONDS"] = "0.5"
+        for disk in "ab":
+            story.alert(f"Disk {disk} full")
+        story.work()
+        assert len(server.contents) == 1
+    (failed,) = story.recorder.named("smtp_send_failed")
+    assert (failed.fields["stage"], failed.fields["category"]) == ("mail", "temporary")
 
 
 def test_many_letters_for_a_server_that_hangs_up_after_each_go_one_connection_each(file: Path) -> None:

@@ -27,6 +27,7 @@ from alertlog.specimens import OCCASIONS
 from alertlog.testing import MailServer
 from alertlog.variables import PORTS, SETTINGS
 from alertlog.view import Entry, Section, View
+from alertlog.ways import read_ways
 from tests import letters
 from tests.pages import ROOT, Page, code, pages
 from tests.programs import Site
@@ -303,6 +304,15 @@ def test_each_environment_that_is_shown_for_a_provider_is_complete(tmp_path: Pat
         files = {name: str(secret) for name in environ if name.endswith("_FILE")}
         settings = read_smtp(environ | files)
         assert settings.auth == environ.get("SMTP_AUTH", "auto")
+
+
+def test_the_environment_that_is_shown_for_a_second_way_out_is_complete(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a-secret\n")
+    (shown,) = [text for language, text in ENGLISH["configuration.md"].blocks if "SMTP_BACKUP_HOST" in text]
+    environ = dict(line.split("=", 1) for line in shown.splitlines())
+    files = {name: str(tmp_path / "secret") for name in environ if name.endswith("_FILE")}
+    settings = read_ways(environ | files, ("SMTP_", "SMTP_BACKUP_"))
+    assert (len(settings.ways), settings.problems) == (2, {})
 
 
 def test_readme_lists_the_variables_that_are_read() -> None:

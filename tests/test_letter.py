@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from alertlog.alert import Alert, Cause, Reason
 from alertlog.headers import visible
 from alertlog.layout import HTML_LIMIT
-from alertlog.letter import SUBJECT_LIMIT, Wording, compose, subject_of
+from alertlog.letter import DETOUR_LIMIT, SUBJECT_LIMIT, Detour, Wording, compose, subject_of
 from alertlog.mailbox import Mailbox
 from alertlog.words import ENGLISH as ENGLISH_WORDS
 from tests.letters import (
@@ -564,3 +564,17 @@ def test_a_follow_up_tells_from_when_to_when_what_is_new_came_and_how_fast() -> 
     top = text_of(read(letter(draft("follow-up", later)))).partition("Where and when")[0]
     assert "30 more alerts since the last mail, 31 in all, about 6 per minute" in top
     assert ENGLISH_WORDS.span(MOMENT + 100, MOMENT + 390) in top
+
+
+@pytest.mark.parametrize("wording", [ENGLISH, FRENCH], ids=["en", "fr"])
+def test_a_mail_that_went_another_way_says_so_in_one_line_whatever_the_first_server_said(wording: Wording) -> None:
+    detour = Detour("backup.example.org:587", "535 <b>no</b>\r\n\u202e" + "so " * 500)
+    made = compose(draft(), wording, SENDER, RECIPIENTS, detour=detour)
+    mail = read(made)
+    text = " ".join(text_of(mail).split())
+    assert "backup.example.org:587. " in text
+    assert "535 <b>no</b>" in text
+    assert "535 &lt;b&gt;no&lt;/b&gt;" in html_of(mail)
+    without = " ".join(text_of(read(letter(draft(), wording))).split())
+    assert "backup.example.org" not in without
+    assert len(text) < len(without) + DETOUR_LIMIT + 150

@@ -54,6 +54,15 @@ def test_client_credentials_are_sent_in_the_body_of_one_post() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("end", "target"), [("", "/"), ("/", "/"), ("?a=1", "/?a=1"), ("/t", "/t"), ("/t?a=1", "/t?a=1")]
+)
+def test_the_request_goes_to_the_path_and_the_query_of_the_url(end: str, target: str) -> None:
+    with TokenServer(granted()) as server:
+        ask(client(f"http://127.0.0.1:{server.server_address[1]}{end}"))
+        assert server.paths == [target]
+
+
 def test_without_a_scope_none_is_sent() -> None:
     with TokenServer(granted()) as server:
         ask(client(server.url))

@@ -611,8 +611,9 @@ def test_a_letter_that_no_server_has_seen_dissolves_and_is_told_from_the_file(me
 def test_a_letter_that_a_server_may_have_moves_as_it_is_and_is_told_by_no_other(memory: Outbox, outbox: Outbox) -> None:
     ingest(outbox, tally("one in the way"), tally("another in the way"))
     ingest(memory, tally(count=2))
-    memory.doubt(claim(memory), TIME + 5, "no reply")
+    memory.doubt(claim(memory), TIME + 5, "no reply", way=1)
     (before,) = memory.letters.all()
+    assert before.doubt == 1
     ingest(memory, tally(count=3))
     move(memory, outbox)
     (letter,) = outbox.letters.all()

@@ -41,10 +41,16 @@ from tests.simulation.world import World
 from tests.stories import DAY, HOUR
 
 SCENARIOS = 150
+WITH_TWO = 25
 
 
 def test_random_scenarios_break_no_invariant() -> None:
     assert play_many(range(1, SCENARIOS + 1)) is None
+
+
+def test_random_scenarios_with_a_second_server_break_none_either() -> None:
+    """No alert is lost, told twice or late: where the first server fails and the second does not, or both."""
+    assert play_many(range(1, WITH_TWO + 1), servers=2) is None
 
 
 def test_a_scenario_is_the_same_each_time() -> None:

@@ -54,6 +54,9 @@ def test_json_names_the_token(name: str) -> None:
         ({"expiry": 12}, None),
         ({"expires_in": None}, None),
         ({"expires_in": "soon"}, None),
+        ({"expires_in": 10**400}, None),
+        ({"expires_in": float("nan")}, 0.0),
+        ({"expiry": "0001-01-01T00:00:00+00:00"}, 0.0),
     ],
 )
 def test_json_says_for_how_long_it_is_good(fields: dict[str, object], seconds: float | None) -> None:

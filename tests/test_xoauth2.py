@@ -18,9 +18,9 @@ from alertlog.smtp import connect
 from alertlog.testing import MailServer
 from alertlog.tokens import Tokens
 from tests.certificates import Authority
-from tests.conversation import Conversation
-from tests.programs import Server, address
-from tests.servers import OFFERS_LOGIN, ScriptedServer
+from tests.conversation import Conversation, HangUp
+from tests.programs import Server, Site, address
+from tests.servers import OFFERS_LOGIN, OFFERS_STARTTLS, Script, ScriptedServer
 from tests.sessions import LETTER, TO, everything_of, settings_for
 from tests.stories import RunningClock, Story
 from tests.token_server import TokenServer, granted, refused
@@ -263,6 +263,26 @@ def test_a_password_that_is_rotated_in_its_file_logs_in_at_the_next_connection(t
     assert told.recorder.named("smtp_send_failed") == []
 
 
+@pytest.mark.parametrize("rotated", ["second", ""])
+def test_a_second_connection_of_a_round_reads_the_secret_anew(tmp_path: Path, rotated: str) -> None:
+    """Where it can't be read just now, the one before it is shown, which may be good."""
+    file, login = tmp_path / "token", Xoauth2("first", "second")
+    file.write_text("first")
+
+    def rotate(conversation: Conversation) -> None:
+        file.write_text(rotated) if rotated else file.unlink()
+        conversation.reply("250 ok")
+        raise HangUp
+
+    with ScriptedServer({**login.script, "dot": [rotate, "250 ok"]}) as server:
+        told = story(tmp_path, server, SMTP_TOKEN_FILE=str(file))
+        told.alert("Disk a full")
+        told.alert("Disk b full")
+        told.work()
+        assert login.shown == ["first", rotated or "first"]
+        assert len(server.contents) == 2
+
+
 def test_a_token_that_was_refused_and_then_rotated_opens_the_gate_at_once(tmp_path: Path) -> None:
     file, login = tmp_path / "token", Xoauth2("second")
     file.write_text("first")
@@ -305,3 +325,40 @@ def test_a_token_server_that_refuses_is_the_operators_to_repair_and_its_event_ha
     assert (failed.fields["category"], failed.fields["stage"]) == ("refused", "token")
     assert "AADSTS7000215: [redacted] is not valid" in failed.message
     assert secret not in repr(told.recorder.events)
+
+
+# Whole programs
+
+
+def test_a_program_logs_in_by_client_credentials_over_starttls_and_nothing_that_it_writes_has_a_token(
+    tmp_path: Path,
+) -> None:
+    authority, secret, old, token = Authority(tmp_path), "s3cr3t-of-the-client", "EwBYA8l6BAAU-revoked", LONG
+    login = Xoauth2(token)
+    script: Script = {**login.script, "EHLO": [OFFERS_STARTTLS, "250-x.example\n250 AUTH XOAUTH2"] * 3}
+    issuer = TokenServer(granted(old), granted(token), tls=authority.server())
+    with issuer, ScriptedServer(script, authority.server()) as server:
+        site = Site(
+            tmp_path,
+            server,
+            SMTP_TRANSPORT="starttls",
+            SMTP_CA_FILE=authority.ca_file,
+            SMTP_AUTH="xoauth2",
+            SMTP_USERNAME=USER,
+            SMTP_OAUTH_TOKEN_URL=issuer.url,
+            SMTP_OAUTH_CLIENT_ID="etl",
+            SMTP_OAUTH_CLIENT_SECRET=secret,
+        )
+        done = site.run(f"""\
+            listen()
+            log.critical("Disk full")
+            logging.shutdown()
+            log.critical("who sees %s or %s?", "{secret}", "{token}")
+            """)
+        (content, another) = server.contents
+        assert login.shown == [old, token, token]
+    assert done.status == 0
+    assert [event["event"] for event in done.events if event["level"] != "INFO"] == []
+    written = done.stderr + done.stdout + content.decode() + another.decode()
+    assert [secret_one for secret_one in (secret, old, token) if secret_one in written] == []
+    assert "who sees [redacted] or [redacted]?" in written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 
 from tests.simulation.play import play, shortest
 from tests.simulation.scenario import scenario
@@ -15,11 +16,12 @@ def main() -> int:
     parser.add_argument("--scenarios", type=int, default=1_000, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the number of the first one")
     parser.add_argument("--all", action="store_true", help="go on after a failure, one of a kind is told")
+    parser.add_argument("--servers", type=int, default=1, metavar="N", help="with so many that stand in for each other")
     arguments = parser.parse_args()
     started = time.monotonic()
     kinds: dict[str, list[int]] = {}
     for seed in range(arguments.seed, arguments.seed + arguments.scenarios):
-        failure = play(scenario(seed))
+        failure = play(replace(scenario(seed), servers=arguments.servers))
         if failure is None:
             continue
         kinds.setdefault(failure.invariant, []).append(seed)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from tests.simulation.world import PEOPLE, SETTINGS, World
+from tests.simulation.world import PEOPLE, World
 from tests.stories import fingerprint
 
 
@@ -138,7 +138,10 @@ class Deploy:
 
     def play(self, world: World) -> None:
         people = tuple(PEOPLE[number] for number in self.people)
-        world.settings = replace(SETTINGS, host=self.host, recipients=people) if people else None
+        if people:
+            world.deploy(self.host, people)
+        else:
+            world.settings = None
         world.tell(f"settings: {self.host}, to {', '.join(map(str, people)) or 'nobody'}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +12,7 @@ from tests.simulation.broken import Broken
 from tests.simulation.invariants import Watch
 from tests.simulation.scenario import Scenario, scenario, smaller
 from tests.simulation.sight import Sight
-from tests.simulation.world import SETTINGS, World
+from tests.simulation.world import World
 
 LOOK_EACH = 600.0
 """Seconds between two looks while the world is run on until it is quiet."""
@@ -39,7 +39,7 @@ class Failure:
 def play(scenario: Scenario) -> Failure | None:
     """Play one scenario in a folder of its own; return how it failed, if it did."""
     with TemporaryDirectory(prefix="alertlog-") as folder:
-        world = World(Path(folder), scenario.pace, scenario.seed, scenario.bounds)
+        world = World(Path(folder), scenario.pace, scenario.seed, scenario.bounds, scenario.servers)
         watch = Watch(world)
         world.watch = watch.after
         try:
@@ -57,7 +57,8 @@ def play(scenario: Scenario) -> Failure | None:
 
 def _run_on(world: World) -> Sight:
     """Have all faults repaired and nothing more logged, until there is nothing left to do, or for long enough."""
-    world.server.weather, world.settings = "ok", SETTINGS
+    world.server.weather = "ok"
+    world.deploy()
     world.server.announced.clear()
     world.tell("from here on nothing goes wrong any more")
     world.process(0)
@@ -77,10 +78,10 @@ def _quiet(sight: Sight) -> bool:
     return not sight.incidents and all(letter.aside for letter in sight.letters)
 
 
-def play_many(seeds: Iterable[int]) -> Failure | None:
+def play_many(seeds: Iterable[int], servers: int = 1) -> Failure | None:
     """Play the scenarios of these numbers; return the first failure, by its shortest scenario."""
     for seed in seeds:
-        failure = play(scenario(seed))
+        failure = play(replace(scenario(seed), servers=servers))
         if failure is not None:
             return shortest(failure)
     return None

@@ -43,6 +43,7 @@ class Scenario:
     pace: Pace
     actions: tuple[Action, ...]
     bounds: Bounds = field(default_factory=Bounds)
+    servers: int = 1
 
 
 def scenario(seed: int) -> Scenario:

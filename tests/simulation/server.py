@@ -119,6 +119,7 @@ class VirtualServer:
 
     Attributes:
         weather: what happens where nothing else is announced.
+        alike: whether the weather is that of the servers that stand in for the first, too.
         announced: what the next letters meet, one each.
         offers: what reached it, in order.
         faulty: how often anything but a smooth delivery happened.
@@ -128,6 +129,7 @@ class VirtualServer:
         self.clock = clock
         self.fuse = fuse
         self.weather = "ok"
+        self.alike = True
         self.announced: deque[str] = deque()
         self.offers: list[Offer] = []
         self.faulty = 0
@@ -136,15 +138,18 @@ class VirtualServer:
         """What stands for `alertlog.smtp.connect`."""
         assert clock is self.clock
         self.fuse.burn()
-        if self._coming() in CONNECTIONS:
-            self._no_connection(settings, self.next())
+        if self._coming(settings) in CONNECTIONS:
+            self._no_connection(settings, self.next(settings))
         return VirtualSession(self, settings)
 
-    def _coming(self) -> str:
-        return self.announced[0] if self.announced else self.weather
+    def _coming(self, settings: SmtpSettings) -> str:
+        return self.announced[0] if self.announced else self._weather(settings)
 
-    def next(self) -> str:
-        happening = self.announced.popleft() if self.announced else self.weather
+    def _weather(self, settings: SmtpSettings) -> str:
+        return self.weather if self.alike or settings.way == 0 else "ok"
+
+    def next(self, settings: SmtpSettings) -> str:
+        happening = self.announced.popleft() if self.announced else self._weather(settings)
         self.faulty += happening not in ("ok", "hangs up")
         return happening
 
@@ -164,6 +169,7 @@ class VirtualSession:
 
     def __init__(self, server: VirtualServer, settings: SmtpSettings) -> None:
         self._server = server
+        self._settings = settings
         self._timeout = settings.timeout
         self.usable = True
         self.peer = Peer(settings.host, settings.port, "127.0.0.1", settings.transport, "", "", ())
@@ -177,7 +183,7 @@ class VirtualSession:
     def send(self, letter: Letter, recipients: Sequence[str]) -> Receipt:
         """Raises what `alertlog.smtp.Session.send` raises."""
         self._server.fuse.burn()
-        happening = self._server.next()
+        happening = self._server.next(self._settings)
         if happening in ("slow", "silent at data"):
             self._server.clock.advance(self._timeout * (0.6 if happening == "slow" else 1.0))
         if happening in ("hangs up", "drops at data", "silent at data", "lost", "late", "dropped", *CONNECTIONS):

@@ -8,6 +8,7 @@ from alertlog.alert import Incident
 from alertlog.gate import Gate
 from alertlog.mutes import Mute
 from alertlog.outbox import Outbox, Waiting
+from alertlog.route import overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Sight:
             tuple(incidents.all()),
             tuple(incidents.untold()),
             tuple(letters.all()),
-            outbox.gate(),
+            overall(outbox.gates()),
             tuple(outbox.mutes.all()),
         )
 

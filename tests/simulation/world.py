@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from alertlog.alert import Alert
@@ -54,7 +55,7 @@ class World:
         story: what happened, line by line.
     """
 
-    def __init__(self, folder: Path, pace: Pace, seed: int, bounds: Bounds | None = None) -> None:
+    def __init__(self, folder: Path, pace: Pace, seed: int, bounds: Bounds | None = None, servers: int = 1) -> None:
         random.seed(seed)  # the jitter of retries
         self.place = folder / "alerts.sqlite3"
         self.pace = pace
@@ -63,7 +64,10 @@ class World:
         self.clock = FatalClock(self.fuse)
         self.server = VirtualServer(self.clock, self.fuse)
         self.recorder = FatalRecorder(self.fuse)
-        self.settings: SmtpSettings | None = SETTINGS
+        self.server.alike = seed % 2 == 1
+        self._servers = servers
+        self.settings: SmtpSettings | None = None
+        self.deploy()
         self.processes: list[Process] = []
         self.steps: list[Step] = []
         self.raised = self.lost = self.purged = self.doubled = 0
@@ -84,6 +88,12 @@ class World:
 
     def tell(self, text: str) -> None:
         self.story.append(f"{self.clock.now - self._begun:12,.1f} s  {text}")
+
+    def deploy(self, host: str = SETTINGS.host, recipients: tuple[Mailbox, ...] = SETTINGS.recipients) -> None:
+        """Have the environment name this server, and those that stand in for it."""
+        first = replace(SETTINGS, host=host, recipients=recipients)
+        others = (replace(first, host=f"backup{way}.example.org", way=way) for way in range(1, self._servers))
+        self.settings = replace(first, backups=tuple(others))
 
     def read_settings(self) -> SmtpSettings:
         if self.settings is None:

@@ -45,12 +45,12 @@ class Diagnosis:
         dial: how to reach the server once more.
     """
 
-    def __init__(self, settings: SmtpSettings, prefix: str, clock: Clock, dial: Dial) -> None:
+    def __init__(self, settings: SmtpSettings, clock: Clock, dial: Dial) -> None:
         self._settings = settings
         self._clock = clock
         self._dial = dial
         self._words = {
-            "p": prefix,
+            "p": settings.prefix,
             "host": settings.host,
             "port": str(settings.port),
             "transport": settings.transport,

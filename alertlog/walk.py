@@ -15,11 +15,12 @@ from alertlog.handler import AlertHandler
 from alertlog.network import NETWORK, Network
 from alertlog.place import outbox_path
 from alertlog.redact import Redactor
+from alertlog.settings import SmtpSettings
 from alertlog.steps import Step, Stopwatch, Tell
 from alertlog.walk_outbox import outbox_step, placeless_step, unusable_step
 from alertlog.walk_redis import clock_step, redis_step
 from alertlog.walk_server import ServerWalk
-from alertlog.walk_settings import configuration_step, settings_step, unreadable_configuration_step
+from alertlog.walk_settings import configuration_step, settings_steps, unreadable_configuration_step
 from alertlog.walk_waiting import Limits, waiting_step
 
 
@@ -79,17 +80,22 @@ class _Check:
             self._tell(clock_step(self._skews, watch))
 
     def _walk(self, handler: AlertHandler) -> bool:
-        """Return whether nothing stops this handler's mail, as far as this goes."""
-        step, settings = settings_step(handler, os.environ, Stopwatch(self._clock))
-        self._clean(handler, step)
-        if settings is None:
+        """Return whether nothing stops this handler's mail, as far as this goes: one server is enough."""
+        steps, ways = settings_steps(handler, os.environ, Stopwatch(self._clock))
+        for step in steps:
+            self._clean(handler, step)
+        if not ways:
             return False
         for step in self._outbox_steps(handler):
             self._clean(handler, step)
         if self._scope.offline:
             return True
-        prefix = handler.works.arguments.env_prefix
-        walk = ServerWalk(settings, prefix, self._clock, lambda step: self._clean(handler, step), self._scope.network)
+        free = [self._reaches(handler, way) for way in ways]
+        return any(free)
+
+    def _reaches(self, handler: AlertHandler, settings: SmtpSettings) -> bool:
+        network = self._scope.network
+        walk = ServerWalk(settings, self._clock, lambda step: self._clean(handler, step), network)
         free = walk.walk()
         if walk.skew is not None:
             self._skews[settings.host] = walk.skew

@@ -52,17 +52,14 @@ class ServerWalk:
         skew: seconds by which this machine's clock is ahead of the server's; None where that does not say.
     """
 
-    def __init__(
-        self, settings: SmtpSettings, prefix: str, clock: Clock, tell: Tell, network: Network = NETWORK
-    ) -> None:
+    def __init__(self, settings: SmtpSettings, clock: Clock, tell: Tell, network: Network = NETWORK) -> None:
         self.skew: float | None = None
         self._settings = settings
-        self._prefix = prefix
         self._clock = clock
         self._tell = tell
         self._network = network
         self._watch = Stopwatch(clock)
-        self._diagnosis = Diagnosis(settings, prefix, clock, self._dial_again)
+        self._diagnosis = Diagnosis(settings, clock, self._dial_again)
         self._addresses: Sequence[Address] = ()
         self._raw: OSError | None = None
         self._peer: Peer | None = None
@@ -84,7 +81,7 @@ class ServerWalk:
         self._met(Step(name, text, category, seconds=self._watch.lap(), **more))
 
     def _met(self, step: Step) -> None:
-        self._tell(replace(step, server=f"{self._settings.host}:{self._settings.port}"))
+        self._tell(replace(step, server=self._settings.server))
 
     def _fail(self, error: DeliveryError) -> None:
         at = error.stage
@@ -184,7 +181,9 @@ class ServerWalk:
         if "tls" not in self._told:
             self._say_plain(peer)
         if "login" not in self._told:
-            self._say("login", f"none: {self._prefix}USERNAME is not set", facts={"username": "", "method": ""})
+            self._say(
+                "login", f"none: {self._settings.prefix}USERNAME is not set", facts={"username": "", "method": ""}
+            )
 
     # The envelope
 

@@ -41,26 +41,37 @@ def unreadable_configuration_step(error: ConfigError, watch: Stopwatch) -> Step:
     return Step("configuration", str(error), error.category, advice, watch.lap(), facts)
 
 
-def settings_step(
+def settings_steps(
     handler: AlertHandler, environ: Mapping[str, str], watch: Stopwatch
-) -> tuple[Step, SmtpSettings | None]:
-    """Say what is in force, secrets masked, or all that is wrong; the settings are None if anything is."""
-    prefix = handler.works.arguments.env_prefix
+) -> tuple[list[Step], tuple[SmtpSettings, ...]]:
+    """Say what is in force for each server, secrets masked, and all that is wrong; return those that can be tried."""
+    arguments = handler.works.arguments
+    prefixes = (arguments.env_prefix, *arguments.backups)
     try:
         settings = handler.works.post().read_settings()
     except ConfigError as error:
-        advice = tuple(_of_problems(error.problems, prefix, environ))
-        facts = {"problems": error.problems}
-        return Step("settings", str(error), error.category, advice, watch.lap(), facts), None
-    described = describe(settings, prefix)
-    step = Step(
+        return [_wrong(error.problems, prefixes, environ, watch)], ()
+    steps = [_whole(way, watch) for way in settings.ways]
+    if settings.problems:
+        steps.append(_wrong(settings.problems, prefixes, environ, watch))
+    return steps, settings.ways
+
+
+def _whole(settings: SmtpSettings, watch: Stopwatch) -> Step:
+    described = describe(settings, settings.prefix)
+    return Step(
         "settings",
-        _in_a_line(settings, described[f"{prefix}PASSWORD"]),
-        advice=tuple(_warnings(settings, prefix)),
+        _in_a_line(settings, described[f"{settings.prefix}PASSWORD"]),
+        advice=tuple(_warnings(settings, settings.prefix)),
         seconds=watch.lap(),
         facts={"variables": described},
     )
-    return step, settings
+
+
+def _wrong(problems: Mapping[str, str], prefixes: Sequence[str], environ: Mapping[str, str], watch: Stopwatch) -> Step:
+    text = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    advice = tuple(_of_problems(problems, prefixes, environ))
+    return Step("settings", text, "refused", advice, watch.lap(), {"problems": dict(problems)})
 
 
 def password_marks(settings: SmtpSettings) -> frozenset[str]:
@@ -77,8 +88,9 @@ def token_of(source: TokenSource) -> str:
     return "a token from a command" if isinstance(source, TokenCommand) else "a token"
 
 
-def _of_problems(problems: Mapping[str, str], prefix: str, environ: Mapping[str, str]) -> Iterator[Advice]:
+def _of_problems(problems: Mapping[str, str], prefixes: Sequence[str], environ: Mapping[str, str]) -> Iterator[Advice]:
     for name, problem in problems.items():
+        prefix = max(filter(name.startswith, prefixes), key=len, default=prefixes[0])
         words = {"variable": name, "p": prefix, "user": str(os.geteuid()), "problem": problem}
         marks = frozenset(_marks_of(name.removeprefix(prefix), _value(name, environ)))
         yield from advise(Seen("settings", problem, marks=marks, words=words), OF_THE_SETTINGS)

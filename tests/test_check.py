@@ -38,7 +38,7 @@ from tests.pages import DOCS, code, pages
 from tests.provoked_here import HANDLER, run_program
 from tests.real_server import RealServer
 from tests.redis_server import Impostor, RedisServer, say
-from tests.scenes import HEALTHY, PASSWORD, Scene, address, login, settings, token
+from tests.scenes import HEALTHY, PASSWORD, Scene, Server, address, login, settings, token
 from tests.servers import HOSTILE, OFFERS_STARTTLS, ScriptedServer, dead_port
 from tests.support import TIME, tally
 from tests.xoauth2 import Xoauth2
@@ -417,6 +417,44 @@ def test_each_handler_has_its_own_steps_and_a_shared_outbox_is_looked_at_once(sc
     ]
     assert checked.step("sender").advice[0].change.startswith("set PAGER_FROM")
     assert checked.names[-1] == "sender", "what would stop a mail is the last thing that is said"
+
+
+SECOND = """
+handlers:
+  alerts: {class: alertlog.AlertHandler, service: etl, env_prefix: [SMTP_, SPARE_]}
+"""
+
+
+def spare(server: Server) -> dict[str, str]:
+    """A second way out, whose sender and recipients are the first's."""
+    return {"SPARE_HOST": server.host, "SPARE_PORT": str(server.port), "SPARE_TRANSPORT": "none"}
+
+
+def test_each_server_of_a_handler_is_walked_to_and_one_is_enough_for_a_mail(scene: Scene) -> None:
+    scene.configure(SECOND)
+    with ScriptedServer({"MAIL": "550 5.7.1 not you"}) as server, ScriptedServer() as other:
+        checked = scene.check(server, **spare(other))
+    told = [(step.server, step.outcome) for step in checked.steps if step.name == "sender"]
+    assert told == [(f"127.0.0.1:{server.port}", "failed"), (f"127.0.0.1:{other.port}", "ok")]
+    assert checked.names.count("settings") == 2
+    assert checked.names[-1] == "clock", "a mail would go the other way"
+    assert checked.failed == ["sender"], "and the first is to be repaired nevertheless"
+
+
+def test_the_advice_for_a_second_server_names_its_own_variables(scene: Scene) -> None:
+    scene.configure(SECOND)
+    with ScriptedServer() as server, ScriptedServer({"MAIL": "550 5.7.1 not you"}) as other:
+        checked = scene.check(server, **spare(other))
+    assert checked.step("sender").advice[0].change.startswith("set SPARE_FROM")
+
+
+def test_a_server_that_is_left_out_for_its_settings_is_told_and_the_others_are_walked_to(scene: Scene) -> None:
+    scene.configure(SECOND)
+    with ScriptedServer() as server:
+        checked = scene.check(server, SPARE_HOST="mail.example.org:25")
+    assert checked.failed == ["settings"]
+    assert checked.step("settings").advice[0].change == "give the name alone, and the port as SPARE_PORT"
+    assert checked.names[-1] == "clock"
 
 
 def test_an_outbox_that_has_no_place_is_no_other_handlers_fault(scene: Scene) -> None:

@@ -735,3 +735,26 @@ def test_each_silent_server_costs_its_own_time_and_no_more(file: Path, backup: M
         story.work()
         assert only(story, "smtp_detour").fields["stage"] == "greeting"
     assert len(backup.mails) == 1
+
+
+@pytest.mark.parametrize("step", ["greeting", "RCPT", "dot"])
+def test_each_attempt_is_counted_once_whatever_it_fails_at(file: Path, backup: MailServer, step: str) -> None:
+    with ScriptedServer({step: drop if step == "dot" else "451 4.7.1 later"}) as first:
+        story = story_of(file, first, backup)
+        story.alert()
+        story.work()
+        assert story.rounds is not None
+        stats = story.rounds._counters.stats()
+    assert (stats.failed, stats.sent) == (1, 0 if step == "dot" else 1)
+
+
+def test_a_letter_that_is_too_large_for_the_backup_goes_there_shorter_and_with_its_line(file: Path) -> None:
+    small = "250-small.example\n250 SIZE 9000"
+    with ScriptedServer({"EHLO": small}) as second, dead_port() as port:
+        story = story_with_dead(file, port, second)
+        story.alert(traceback="x" * 50_000)
+        story.work()
+        (message,) = scripted(second)
+        assert "another way" in text_of(message)
+        assert len(second.contents[0]) < 9_000
+    assert story.letters == []

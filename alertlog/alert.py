@@ -1,4 +1,4 @@
-"""The nouns that travel: an Alert, a Tally of repeats, an Incident, and the Draft of a mail about incidents.
+"""The nouns that travel: an Alert, a Tally of repeats, and an Incident.
 
 All are frozen, hold plain text and numbers only, and turn into JSON and back, so that a thread, a journal or a
 database can pass them on.
@@ -7,18 +7,9 @@ database can pass them on.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal, NamedTuple
-
-Reason = Literal["opening", "follow-up", "closing", "resolved", "digest", "test"]
-"""Why a mail exists."""
-
-Cause = Literal["", "burst", "ration", "repair"]
-"""Why a digest is one: too many opened at once, the ration did not allow more, or sending failed until now.
-
-A lone mail has one only where it is late because sending failed.
-"""
+from typing import Any, NamedTuple
 
 Line = tuple[float, str, str, str]
 """One record that came before an alert: Unix time in seconds, level, logger, text."""
@@ -127,7 +118,7 @@ class Tally:
 
     def to_json(self) -> bytes:
         once = self.first == self.last == self.alert.created  # the rule, and to write a float is slow
-        return _encode((self.count, self.alert, *(() if once else (self.first, self.last)))).encode("ascii")
+        return encode((self.count, self.alert, *(() if once else (self.first, self.last)))).encode("ascii")
 
     @classmethod
     def from_json(cls, data: bytes) -> Tally:
@@ -144,7 +135,7 @@ class Tally:
 
 
 # ASCII output: lone surrogates, which records can hold and UTF-8 can't, pass through as escapes.
-_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,52 +203,3 @@ class Incident:
     def total(self) -> int:
         """How many alerts there were, on all hosts."""
         return self.count + self.elsewhere
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What one mail will say, frozen: retries of the same letter say the same, whatever happens meanwhile.
-
-    Attributes:
-        message_id: in angle brackets, unique, the same over all attempts.
-        date: Unix time in seconds, for the Date header.
-        reason: why this mail exists.
-        incidents: as they were when the draft was made; several only in a digest.
-        cause: why a digest is one, or a lone mail late; else "".
-    """
-
-    message_id: str
-    date: float
-    reason: Reason
-    incidents: tuple[Incident, ...]
-    cause: Cause = ""
-
-    @property
-    def count(self) -> int:
-        """The alerts that this mail accounts for and no earlier one did."""
-        return sum(incident.untold for incident in self.incidents)
-
-    @property
-    def total(self) -> int:
-        """The alerts of these incidents so far."""
-        return sum(incident.total for incident in self.incidents)
-
-    def to_json(self) -> str:
-        incidents = [
-            [getattr(incident, name) for name in _INCIDENT_PLAIN] + [incident.alert, incident.samples]
-            for incident in self.incidents
-        ]
-        return _encode([self.message_id, self.date, self.reason, self.cause, incidents])
-
-    @classmethod
-    def from_json(cls, text: str) -> Draft:
-        message_id, date, reason, cause, rows = json.loads(text)
-        incidents = []
-        for *plain, alert, samples in rows:
-            named = dict(zip(_INCIDENT_PLAIN, plain, strict=True))
-            named |= {"hosts": tuple(named["hosts"]), "samples": tuple(map(Alert.from_list, samples))}
-            incidents.append(Incident(**named, alert=Alert.from_list(alert)))
-        return cls(message_id, date, reason, tuple(incidents), cause)
-
-
-_INCIDENT_PLAIN = tuple(field.name for field in fields(Incident) if field.name not in ("alert", "samples"))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from alertlog.alert import Alert, Cause, Draft, Incident, Reason
+from alertlog.alert import Alert, Incident
+from alertlog.draft import Cause, Draft, Reason
 from alertlog.evidence import NAME_LIMIT, SAMPLE_LIMIT, body_of, headline, said_by
 from alertlog.headers import squeezed
 from alertlog.redact import MARK

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from alertlog.alert import Alert, Draft, Incident
+from alertlog.alert import Alert, Incident
+from alertlog.draft import Draft
 
 if TYPE_CHECKING:
     from alertlog.waiting import Waiting

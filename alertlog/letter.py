@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from types import MappingProxyType
 
-from alertlog.alert import Alert, Draft, Incident
+from alertlog.alert import Alert, Incident
+from alertlog.draft import Draft
 from alertlog.evidence import Origin, headline
 from alertlog.headers import (
     addresses,

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Self
 
 from alertlog import policy
-from alertlog.alert import Alert, Draft, Incident, Tally
+from alertlog.alert import Alert, Incident, Tally
 from alertlog.bounds import Bounds
 from alertlog.database import Database
+from alertlog.draft import Draft
 from alertlog.gate import Gate, Gates
 from alertlog.incidents import Incidents
 from alertlog.ingest import Ingest, Journals, Piece

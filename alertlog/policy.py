@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from alertlog.alert import Cause, Incident, Reason
+from alertlog.alert import Incident
+from alertlog.draft import Cause, Reason
 from alertlog.errors import Category
 
 HOUR = 3600.0

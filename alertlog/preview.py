@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from alertlog import layout, specimens
-from alertlog.alert import Draft, Incident, Reason
+from alertlog.alert import Incident
 from alertlog.correspondents import correspondents
+from alertlog.draft import Draft, Reason
 from alertlog.hindsight import clean_draft
 from alertlog.letter import compose, subject_line, view_for
 from alertlog.specimens import Occasion

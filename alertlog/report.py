@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from alertlog.alert import Alert, Draft, Incident, Reason
+from alertlog.alert import Alert, Incident
+from alertlog.draft import Draft, Reason
 from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, Origin, body_of, headline, hosts_of, tone_of
 from alertlog.footer import Footer, since
 from alertlog.headers import squeezed

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from alertlog.alert import Alert, Draft, Incident, Line, Reason
+from alertlog.alert import Alert, Incident, Line
+from alertlog.draft import Draft, Reason
 from alertlog.handler import AlertHandler
 
 Occasion = Literal["first", "late", "follow-up", "digest", "closing", "resolved", "test"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from alertlog.alert import Draft
+from alertlog.draft import Draft
 from alertlog.known import MARK
 
 _MARKS = (MARK, "***@")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from alertlog.alert import Draft
 from alertlog.database import IS_DUE, Database
+from alertlog.draft import Draft
 from alertlog.policy import CLOCK_JUMP, LONGEST_WAIT
 
 AT_ONCE = 50

@@ -17,7 +17,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from alertlog.alert import Alert, Draft, Incident, Reason
+from alertlog.alert import Alert, Incident
+from alertlog.draft import Draft, Reason
 from alertlog.letter import Letter, Wording, compose
 from alertlog.mailbox import Mailbox
 

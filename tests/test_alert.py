@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertlog.alert import Alert, Draft, Incident, Reason, Tally
+from alertlog.alert import Alert, Incident, Tally
+from alertlog.draft import Draft, Reason
 from tests.support import TIME, some_alert, tally
 
 

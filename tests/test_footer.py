@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from alertlog.alert import Cause, Draft, Reason
 from alertlog.cli_mutes import mute
+from alertlog.draft import Cause, Draft, Reason
 from alertlog.evidence import SAMPLE_LIMIT
 from alertlog.footer import LATE, delay
 from alertlog.letter import Wording

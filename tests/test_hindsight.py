@@ -18,8 +18,8 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from alertlog import AlertHandler
-from alertlog.alert import Draft
 from alertlog.cli import main
+from alertlog.draft import Draft
 from alertlog.events import Reporter
 from alertlog.hindsight import clean_draft
 from alertlog.redact import MARK, Redactor

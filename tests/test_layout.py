@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alertlog.alert import Draft
+from alertlog.draft import Draft
 from alertlog.layout import PROBLEM_LIMIT
 from alertlog.letter import Letter, Wording
 from alertlog.mailbox import Mailbox

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alertlog.alert import Alert, Cause, Reason
+from alertlog.alert import Alert
+from alertlog.draft import Cause, Reason
 from alertlog.headers import visible
 from alertlog.layout import HTML_LIMIT
 from alertlog.letter import DETOUR_LIMIT, SUBJECT_LIMIT, Detour, Wording, compose, subject_of

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from alertlog.alert import Alert, Draft, Incident
+from alertlog.alert import Alert, Incident
 from alertlog.clock import SystemClock
+from alertlog.draft import Draft
 from alertlog.errors import SessionRefused
 from alertlog.letter import Letter, Wording, compose
 from alertlog.settings import Mailbox, SmtpSettings, read_smtp

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from alertlog.alert import Draft, Incident
+from alertlog.alert import Incident
+from alertlog.draft import Draft
 from alertlog.gate import Gate
 from alertlog.mutes import Mute
 from alertlog.policy import Bucket, Pace

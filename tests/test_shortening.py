@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertlog.alert import Alert, Draft
+from alertlog.alert import Alert
+from alertlog.draft import Draft
 from alertlog.errors import DeliveryError, LetterRejected, SessionRefused
 from alertlog.letter import Letter, Wording, compose
 from alertlog.settings import read_smtp

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from alertlog.alert import Alert, Draft, Incident
+from alertlog.alert import Alert, Incident
+from alertlog.draft import Draft
 from alertlog.letter import Wording, compose
 from alertlog.mailbox import Mailbox
 from tests.benchmarks.tables import microseconds, print_table

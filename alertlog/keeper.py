@@ -20,6 +20,7 @@ from alertlog.events import Reports
 from alertlog.forks import UnitLock
 from alertlog.gate import Gate
 from alertlog.intake import Intake
+from alertlog.moving import move
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner, OwnerLock
 from alertlog.policy import Pace
@@ -239,7 +240,6 @@ class Keeper:
         if not self._beside:  # what it spent and met with on the way to the server
             for gate in memory.gates():
                 outbox.set_gate(gate)
-        with memory.withdrawn(self._clock.wall()) as (incidents, letters):
-            outbox.adopt(incidents, letters, self._reader.read_to)
+        move(memory, outbox, self._reader.read_to, self._clock.wall())
         memory.close()
         self._memory = None

@@ -11,8 +11,8 @@ can't be used.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
@@ -135,12 +135,9 @@ class Outbox:
     def dissolve(self, letters: Iterable[Waiting]) -> None:
         """Undo the claims of letters that no server can have seen, so that a digest can tell of their incidents."""
         with self._database.transaction():
-            self._dissolve(letters)
-
-    def _dissolve(self, letters: Iterable[Waiting]) -> None:
-        for letter in letters:
-            self.incidents.untie(letter)
-            self.letters.remove(letter)
+            for letter in letters:
+                self.incidents.untie(letter)
+                self.letters.remove(letter)
 
     def remove(self, incidents: Iterable[Incident]) -> None:
         """Close incidents without a word."""
@@ -211,32 +208,6 @@ class Outbox:
             self.incidents.remove(stale)
         lost = [incident for letter in letters if not letter.told for incident in letter.draft.incidents]
         return [(incident.untold, incident.alert) for incident in (*lost, *stale)]
-
-    # Moving from memory into the file
-
-    @contextmanager
-    def withdrawn(self, now: float) -> Iterator[tuple[list[Incident], list[Waiting]]]:
-        """Give everything up to a block: letters that no server has seen dissolve, the others count as told.
-
-        Where the block raises, nothing has happened.
-        """
-        letters = self.letters.all()
-        seen = [letter for letter in letters if letter.offered]
-        with self._database.transaction():
-            self._dissolve(letter for letter in letters if not letter.offered)
-            for letter in seen:
-                if not (letter.told or letter.aside):
-                    self.incidents.account(letter, now)
-            yield self.incidents.all(), seen
-
-    def adopt(self, incidents: Iterable[Incident], letters: Iterable[Waiting], read_to: Mapping[str, int]) -> None:
-        """Take over what another outbox gave up, with how far it had read which journal."""
-        with self._database.transaction():
-            for incident in incidents:
-                self.incidents.adopt(incident)
-            for letter in letters:
-                self.letters.adopt(letter)
-            self.journals.note(read_to)
 
     # The gate and the clock
 

@@ -11,8 +11,9 @@ from alertlog.alert import Incident
 from alertlog.correspondents import correspondents
 from alertlog.draft import Draft, Reason
 from alertlog.hindsight import clean_draft
-from alertlog.letter import compose, subject_line, view_for
+from alertlog.letter import compose, view_for
 from alertlog.specimens import Occasion
+from alertlog.subjects import subject_line
 
 if TYPE_CHECKING:
     from alertlog.desk import Desk

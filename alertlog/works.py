@@ -9,15 +9,17 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from weakref import ReferenceType
 
+from alertlog import herald
 from alertlog.alert import Alert
 from alertlog.arguments import Arguments
-from alertlog.capture import fingerprint, snapshot, stub, text_of
+from alertlog.capture import fingerprint, snapshot, stub
 from alertlog.clock import Clock, SystemClock
 from alertlog.courier import Courier
-from alertlog.errors import ConfigError, JournalError
+from alertlog.errors import ConfigError
 from alertlog.events import Reporter
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
@@ -63,7 +65,7 @@ class Works:
         service = self._told(service_name, given.service, "alertlog", "the service is called alertlog")
         self._environment = self._told(environment_name, given.environment, "", "mails name no environment")
         self.owner = Owner(service, handler_name(name, arguments.env_prefix))
-        self.intake = Intake(self.place, self.owner, self.clock, self._report_unwritable)
+        self.intake = Intake(self.place, self.owner, self.clock, partial(herald.unwritable, self.reporter))
         self.courier = Courier(self.rounds, self.intake, self.reporter, self.redactor.refresh)
 
     def _told(
@@ -73,7 +75,7 @@ class Works:
         try:
             return read(argument, os.environ)
         except ConfigError as error:
-            self._report_problems(error, outcome)
+            herald.settings_wrong(self.reporter, error, outcome)
             return otherwise
 
     def attend(self, handler: ReferenceType[Lifetime]) -> None:
@@ -87,7 +89,7 @@ class Works:
         if any(os.environ.get(name) for name in (REDIS_URL, f"{REDIS_URL}_FILE")):
             # Redis's client wants it, on the courier: too late where this record is the program's last, as the module
             # can't be imported any more once the interpreter shuts down.
-            with suppress(Exception):
+            with suppress(ImportError, RuntimeError):
                 importlib.import_module("concurrent.futures.thread")
         self.courier.start()
 
@@ -98,15 +100,7 @@ class Works:
         if not self.courier.start():
             self.intake.count_no_more()
             self.intake.write_counts()
-            self.reporter.report(
-                "smtp_send_failed",
-                f"no thread to send from; the alert waits for the next process: {alert.summary}",
-                stage="courier",
-                category="temporary",
-                kind=alert.kind,
-                fingerprint=alert.fingerprint,
-                alert=alert.to_dict(),
-            )
+            herald.no_thread(self.reporter, alert)
 
     def accept_interrupted(self, record: logging.LogRecord, trouble: str, interruption: BaseException) -> None:
         """Take in a record at which the program was interrupted while a method of its own ran."""
@@ -138,15 +132,7 @@ class Works:
     def _report_left(self) -> None:
         """The process may be gone before the attempt under way has an outcome, and with it the event that tells it."""
         for alert in self.courier.under_way():
-            self.reporter.report(
-                "smtp_send_failed",
-                f"the process goes before the mail is accepted; the alert stays for the next one: {alert.summary}",
-                stage="shutdown",
-                category="temporary",
-                kind=alert.kind,
-                fingerprint=alert.fingerprint,
-                alert=alert.to_dict(),
-            )
+            herald.left_behind(self.reporter, alert)
 
     @property
     def shutdown_timeout(self) -> float:
@@ -168,7 +154,7 @@ class Works:
             return None
 
     def subject_of(self, alert: Alert) -> str:
-        from alertlog.letter import subject_of
+        from alertlog.subjects import subject_of
 
         return subject_of(alert, self._wording())
 
@@ -220,33 +206,8 @@ class Works:
         self.redactor.learn({}, settings.secrets)  # should it have changed in between
         return settings
 
-    # Say so
-
     def report_capture(self, record: logging.LogRecord, problem: str) -> None:
-        self.reporter.report(
-            "alert_capture_failed",
-            f"{problem}; the record was: {text_of(record.msg, 1_000)}",
-            alert={"logger": text_of(record.name, 200), "message": text_of(record.msg, 10_000)},
-        )
-
-    def _report_unwritable(self, alert: Alert, error: JournalError) -> None:
-        self.reporter.report(
-            "outbox_unavailable",
-            f"the alert is in memory only: {alert.levelname} {alert.summary} ({error})",
-            stage=error.stage,
-            kind=alert.kind,
-            fingerprint=alert.fingerprint,
-            alert=alert.to_dict(),
-        )
-
-    def _report_problems(self, error: ConfigError, outcome: str) -> None:
-        self.reporter.report(
-            "smtp_config_invalid",
-            f"{outcome}: {error}",
-            stage="settings",
-            category="refused",
-            problems=error.problems,
-        )
+        herald.capture_failed(self.reporter, record, problem)
 
 
 def _seconds(prefix: str, default: float) -> float:

@@ -17,8 +17,9 @@ from alertlog.alert import Alert
 from alertlog.draft import Cause, Reason
 from alertlog.headers import visible
 from alertlog.layout import HTML_LIMIT
-from alertlog.letter import DETOUR_LIMIT, SUBJECT_LIMIT, Detour, Wording, compose, subject_of
+from alertlog.letter import DETOUR_LIMIT, Detour, Wording, compose
 from alertlog.mailbox import Mailbox
+from alertlog.subjects import SUBJECT_LIMIT, subject_of
 from alertlog.words import ENGLISH as ENGLISH_WORDS
 from tests.letters import (
     ENGLISH,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alertlog import moving
 from alertlog.alert import Incident, Tally
 from alertlog.bounds import Bounds
 from alertlog.errors import OutboxError
@@ -228,7 +229,7 @@ def test_an_incident_that_a_letter_speaks_of_ends_after_that_letter(outbox: Outb
 def test_how_far_a_journal_is_read_never_goes_back_until_it_is_forgotten(outbox: Outbox) -> None:
     outbox.ingest([tally()], {"a.journal": 10, "b.journal": 20}, TIME)
     outbox.ingest([], {"a.journal": 30}, TIME)
-    outbox.adopt([], [], {"b.journal": 5})
+    outbox.ingest([], {"b.journal": 5}, TIME)
     assert outbox.journals.read_to() == {"a.journal": 30, "b.journal": 20}
     outbox.journals.forget("a.journal")
     outbox.journals.forget("a.journal")
@@ -547,8 +548,7 @@ def memory(opened: Open) -> Outbox:
 
 
 def move(memory: Outbox, file: Outbox, read_to: dict[str, int] | None = None, now: float = TIME) -> None:
-    with memory.withdrawn(now) as (incidents, letters):
-        file.adopt(incidents, letters, read_to or {})
+    moving.move(memory, file, read_to or {}, now)
 
 
 def test_what_memory_held_moves_with_its_counts_and_how_far_it_had_read(memory: Outbox, outbox: Outbox) -> None:

@@ -32,18 +32,13 @@ def next_way(gates: Sequence[Gate], tried: Collection[int], now: float) -> int |
     return None
 
 
-def first_way(gate: Gate, now: float) -> bool | None:
-    """Say of the server that may have a mail already, as nobody knows, what to do with the mail.
+def is_asked_first(gate: Gate, now: float) -> bool:
+    """Whether the server that may have a mail already, as nobody knows, is to be asked first when that is due.
 
-    Asked again, it may know the mail by its Message-ID; the next one surely does not.
-
-    Return whether this one is to be asked first, even while it rests; None if the mail is to wait until it can be. One
-    that fails again and again for reasons that are known is not waited for.
+    Asked again, it may know the mail by its Message-ID; the next one surely does not. So it is even while it rests or
+    its gate is shut, as long as it does not fail again and again, or for a reason that somebody has to repair.
     """
-    if is_open(gate, now):
-        return True
-    known = gate.category == "refused" or gate.failures >= UNKNOWN_LIMIT
-    return False if known else None
+    return is_open(gate, now) or (gate.category != "refused" and gate.failures < UNKNOWN_LIMIT)
 
 
 def is_open(gate: Gate, now: float) -> bool:

@@ -13,7 +13,7 @@ from alertlog.letter import Detour
 from alertlog.outbox import Waiting
 from alertlog.planning import Round
 from alertlog.policy import UNKNOWN_LIMIT
-from alertlog.route import first_way, next_way
+from alertlog.route import is_asked_first, next_way
 
 if TYPE_CHECKING:
     from alertlog.settings import SmtpSettings
@@ -29,15 +29,13 @@ class Turns:
     def groups(self, todo: Round) -> Iterator[tuple[SmtpSettings | None, list[Waiting]]]:
         """Yield letters that are tried together, and the server that has to be asked first, if there is one.
 
-        A mail that a server may have is for that one, even while it rests; if it can't be asked yet, the mail waits.
+        A mail that a server may have is for that one, see `alertlog.route.is_asked_first`.
         """
         left = list(todo.letters)
         for way in todo.settings.ways if todo.settings.backups else ():
             doubtful = [letter for letter in left if 0 < letter.unknown < UNKNOWN_LIMIT and letter.doubt == way.way]
-            first = first_way(self._gate(todo, way.way), self._clock.wall()) if doubtful else False
-            if first is not False:
+            if doubtful and is_asked_first(self._gate(todo, way.way), self._clock.wall()):
                 left = [letter for letter in left if letter not in doubtful]
-            if first:
                 yield way, doubtful
         yield None, left
 

@@ -231,12 +231,14 @@ TROUBLE = {
 }
 
 
-def run_two_days(folder: Path, mail: Mapping[str, str], after_each: Callable[[show.Day], None]) -> list[str]:
+def run_two_days(
+    folder: Path, mail: Mapping[str, str], after_each: Callable[[show.Day], None], timeout: int = 30
+) -> list[str]:
     """Run a normal day and one with the quota used up, and return the database as SQL."""
     environ = {
         **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
         **mail,
-        "SMTP_TIMEOUT_SECONDS": "1",
+        "SMTP_TIMEOUT_SECONDS": str(timeout),
         "ALERTLOG_OUTBOX": str(folder / "alerts.sqlite3"),
         "PYTHONPATH": str(ROOT),
     }
@@ -278,7 +280,7 @@ def test_when_a_run_is_over_its_mails_have_told_all_that_it_raised(tmp_path: Pat
 def test_no_mail_trouble_changes_what_the_pipeline_computes(sound: list[str], trouble: str, tmp_path: Path) -> None:
     days: list[show.Day] = []
     with TROUBLE[trouble]() as mail:
-        database = run_two_days(tmp_path, mail, days.append)
+        database = run_two_days(tmp_path, mail, days.append, timeout=1)
     assert database == sound
     assert len(database) > 100
     assert [(day.code, day.alerts) for day in days] == [(0, 1), (0, 2)]

@@ -54,7 +54,8 @@ class TokenCommand:
         return ()
 
     def texts(self) -> dict[str, str]:
-        return {"TOKEN_COMMAND": shlex.join(self.words)}
+        program, *arguments = self.words
+        return {"TOKEN_COMMAND": shlex.join([program]) + (" ..." if arguments else "")}  # one may be a secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -474,10 +474,14 @@ def test_the_description_says_by_variable_what_is_in_force() -> None:
     assert describe(replace(settings, password="", insecure_login=True))["SMTP_PASSWORD"] == ""
 
 
-@pytest.mark.parametrize("login", [{}, COMMAND])
+@pytest.mark.parametrize("login", [{}, {**COMMAND, "SMTP_TOKEN_COMMAND": "env"}])
 def test_the_description_is_an_environment_that_says_the_same(login: Texts) -> None:
     settings = replace(read_smtp({**BASE, **login}), unset_transport="")
     assert read_smtp(describe(settings)) == settings
+
+
+def test_the_description_leaves_out_the_arguments_of_a_command_since_one_may_be_a_secret() -> None:
+    assert describe(read_smtp({**BASE, **COMMAND}))["SMTP_TOKEN_COMMAND"] == "env ..."
 
 
 @pytest.mark.parametrize("login", [TOKEN, OAUTH])

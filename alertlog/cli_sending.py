@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from alertlog.progress import Observer
 
 
+REFUSED = "the server refused a letter for good, and it is set aside; or the outbox is damaged"
+
+
 def _sending_options(command: Command) -> Command:
     """Add those of the commands that send."""
     timeout = click.option(
@@ -52,7 +55,7 @@ def _sending_options(command: Command) -> Command:
 
 @click.command(
     cls=Page,
-    exits={0: "nothing waits any more that has to be sent now", 1: "the outbox is damaged", 75: KEPT, 78: NOT_SENT},
+    exits={0: "nothing waits any more that has to be sent now", 1: REFUSED, 75: KEPT, 78: NOT_SENT},
     examples=("alertlog outbox flush", "alertlog outbox flush --due  # from cron, each minute"),
 )
 @config_option

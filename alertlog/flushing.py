@@ -91,6 +91,7 @@ class Flush:
         self._clock = works.clock
         self._observer = observer
         self._heard = Heard(observer.events(works))
+        self._aside: set[int] = set()
         intake = Intake(desk.place, owner, works.clock, _unwritable)
         self._rounds = Rounds(desk.place, owner, desk.post(owner), intake, self._heard, works.clock, environ=os.environ)
 
@@ -98,6 +99,7 @@ class Flush:
         """Work, where `leaving` as the last process on the outbox does when it goes: it tells repeats, too."""
         try:
             with self._desk.part(self._owner) as outbox:
+                self._aside = _aside(outbox)
                 self._work(outbox, leaving=leaving)
                 return self._result(outbox)
         finally:
@@ -140,6 +142,10 @@ class Flush:
         left = self._left(outbox)
         if not left.waiting:
             later = f" but {number(left.later, 'alert')} to be told later: repeats, or muted" if left.later else ""
+            refused = len(_aside(outbox) - self._aside)
+            if refused:
+                said = f"{number(refused, 'letter')} refused for good and set aside, see alertlog outbox list and retry"
+                return Flushed(self._owner, "permanent", f"{said}; nothing else waits{later}")
             return Flushed(self._owner, None, f"nothing waits any more{later}")
         category, error = self._trouble(outbox)
         return Flushed(self._owner, category, f"still waiting: {left.waiting}: {error}")
@@ -167,6 +173,10 @@ class Flush:
         if monotonic() >= self._until:
             return "the time is over; run it again, or with a longer --timeout"
         return "see above" if self._heard.anything else "another process keeps the outbox busy"
+
+
+def _aside(outbox: Outbox) -> set[int]:
+    return {letter.id for letter in outbox.letters.all() if letter.aside}
 
 
 def _untold(incidents: list[Incident]) -> int:

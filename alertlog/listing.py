@@ -28,7 +28,7 @@ SHOWN = 3
 
 _ENDS = {"told": "closes {} if it stays quiet", "elsewhere": "closes {} if it stays quiet", "muted": "until {}"}
 """What happens at the end of a wait, where nothing is sent then."""
-_TOLD = {"told": "all told", "elsewhere": "told here, or another host's to tell"}
+_TOLD = {"told": "nothing left to tell", "elsewhere": "told here, or another host's to tell"}
 """What is to be said of an incident's alerts where there is none to tell."""
 _UNREAD = "in journals: read by the process that runs, else by the next one, or `outbox flush`"
 

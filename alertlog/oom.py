@@ -49,10 +49,19 @@ def _text(path: Path) -> str:
         return ""
 
 
-def most_memory() -> int:
+def most_memory(root: Path = Path("/")) -> int:
     """Return the bytes that the largest of this process's ended children had at once, 0 if that says nothing.
 
     A child begins with what this process has, so the figure can't tell how little a small one needed.
     """
-    most, own = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
-    return most * _KILOBYTE if most > own else 0
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _KILOBYTE
+    return most if most > _own_peak(root) else 0
+
+
+def _own_peak(root: Path) -> int:
+    """Return the bytes that this program had at most. `ru_maxrss` goes back to what started it: it outlives exec."""
+    for line in _text(root / "proc/self/status").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "VmHWM":
+            return int(rest.split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILOBYTE

@@ -129,7 +129,10 @@ class Settling:
         self._counters.failed += 1
         wait = self._retry("temporary", waiting.attempts + 1)
         with self._keeper.lock:
-            self.outbox(todo).postpone(waiting, self._clock.wall() + wait, str(error))
+            outbox = self.outbox(todo)
+            outbox.postpone(waiting, self._clock.wall() + wait, str(error))
+            if error.code is not None:  # the server answered about the letter: what was wrong with the way is over
+                outbox.set_gate(Gate(bucket=outbox.gate(way.way).bucket, way=way.way))
         self._outcomes.failed(way, waiting, error, wait)
 
     def set_aside(self, todo: Round, way: SmtpSettings, waiting: Waiting, error: DeliveryError) -> None:

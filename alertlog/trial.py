@@ -80,9 +80,7 @@ class Listener:
         trouble = [(message, fields) for _event, message, fields in self.events if fields.get("category")]
         if trouble:
             message, fields = trouble[-1]
-            detoured = any(event == "smtp_detour" for event, _message, _fields in self.events)
-            others = [_sent(message, fields) for message, fields in sent] if detoured else []
-            return Outcome(fields["category"], (message, *others), fields)
+            return Outcome(fields["category"], (message, *(_sent(said, given) for said, given in sent)), fields)
         if sent:
             return Outcome(None, tuple(_sent(message, fields) for message, fields in sent), sent[-1][1])
         return Outcome("temporary", ("nothing was sent",), {})

@@ -50,6 +50,8 @@ def check(config: str | None, folder: Path, clock: Clock, scope: Scope, tell: Te
     except ConfigError as error:
         tell(unreadable_configuration_step(error, watch).without(Redactor.of(os.environ).known))
         return
+    for handler in handlers:
+        handler.stand_aloof()
     tell(configuration_step(deployment.source_of(config, folder), folder, handlers, watch))
     _Check(handlers, clock, scope, tell).run()
 

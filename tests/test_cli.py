@@ -89,6 +89,7 @@ def test_a_test_that_one_recipient_does_not_get_fails_and_names_the_one(
     result = run("test", "--json")
     assert result.exit_code == 1
     assert "gone@example.org" in json.loads(result.stdout)["message"]
+    assert "accepted: 250 2.0.0 accepted; for oncall@example.org" in json.loads(result.stdout)["message"]
     assert len(server.mails) == 1
     server.refusals = {"gone@example.org": "450 4.2.0 greylisted"}
     assert run("test").exit_code == 75
@@ -162,7 +163,7 @@ def test_an_incident_that_no_letter_speaks_of_is_listed_as_open(server: MailServ
     pipeline(place, "one")
     (incident,) = listed(run)
     assert (incident["state"], incident["id"], incident["kind"], incident["count"]) == ("open", None, "quota", 0)
-    assert "   -  open  etl  alerts  1 alert, all told  quota  one" in run("outbox", "list").stdout
+    assert "   -  open  etl  alerts  1 alert, nothing left to tell  quota  one" in run("outbox", "list").stdout
 
 
 def test_repeats_of_what_a_letter_speaks_of_are_counted_with_it(server: MailServer, place: Path, run: Run) -> None:

@@ -73,7 +73,8 @@ def test_the_list_says_of_what_is_told_when_it_closes_and_which_it_is(server: Ma
     pipeline(place, "one")
     fingerprint = str(server.mails[0].message["X-Alertlog-Fingerprint"])
     expected = (
-        rf"   -  open  etl  alerts  1 alert, all told  quota  one  closes {WHEN} if it stays quiet  {fingerprint}"
+        r"   -  open  etl  alerts  1 alert, nothing left to tell  quota  one"
+        rf"  closes {WHEN} if it stays quiet  {fingerprint}"
     )
     assert re.fullmatch(expected, line("open"))
     (entry,) = listed(run)
@@ -141,7 +142,7 @@ def test_the_list_makes_no_lock_file(server: MailServer, place: Path) -> None:
     pipeline(place, "one")
     lock = place.with_name(f"{place.name}.lock")
     lock.unlink()
-    assert "all told" in line("open")
+    assert "nothing left to tell" in line("open")
     assert not lock.exists()
 
 
@@ -247,6 +248,38 @@ def test_flush_says_failures_in_words_too_and_without_secrets(
     assert "opening mail about 'one' was not accepted: " in result.stderr
     assert "s3cr3t" not in result.output
     assert "{" not in result.stderr
+
+
+def test_flush_fails_where_the_server_has_refused_a_letter_for_good(server: MailServer, place: Path) -> None:
+    server.data_reply = "554 5.7.1 looks like spam"
+    killed(place, "one")
+    refused = run("outbox", "flush")
+    assert refused.exit_code == 1
+    last = refused.stderr.splitlines()[-1]
+    assert last == "1 letter refused for good and set aside, see alertlog outbox list and retry; nothing else waits"
+    assert run("outbox", "flush").exit_code == 0, "that one was said already"
+
+
+def test_flush_names_what_was_in_the_way_last(server: MailServer, place: Path) -> None:
+    server.stop()
+    pipeline(place, "one")
+    assert "refused" in run("outbox", "flush").stderr
+    server.start()
+    server.data_reply = "451 4.3.0 later"
+    result = run("outbox", "flush")
+    assert result.exit_code == 75
+    last = result.stderr.splitlines()[-1]
+    assert "451 4.3.0 later" in last
+    assert "connect" not in last
+
+
+def test_a_check_sends_nothing_of_what_a_killed_program_left(server: MailServer, place: Path) -> None:
+    killed(place, "one")
+    done = subprocess.run([sys.executable, "-m", "alertlog", "check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "1 unread alert" in done.stdout
+    assert not server.mails
+    assert "smtp_send" not in done.stderr
 
 
 def test_flush_leaves_events_to_machines_where_no_terminal_is(server: MailServer, place: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,20 @@ def test_control_groups_of_the_first_version_count_in_another_file(tmp_path: Pat
 def test_where_nobody_counts_there_are_none(tmp_path: Path, text: str) -> None:
     assert oom_kills(system(tmp_path, "nothing that one knows\n0::/\n", "memory.events", text)) == 0
     assert oom_kills(tmp_path / "elsewhere") == 0
+
+
+def test_a_childs_memory_is_told_from_this_programs_own_by_the_peak_that_the_system_names(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    status = tmp_path / "proc/self/status"
+    status.parent.mkdir(parents=True)
+    status.write_text("Name:\tpython\nVmHWM:\t       1 kB\n")
+    assert most_memory(tmp_path) > 1024
+    status.write_text(f"VmHWM:\t{2**40} kB\n")
+    assert most_memory(tmp_path) == 0
+
+
+def test_where_the_system_names_no_peak_the_largest_that_is_known_stands_in(tmp_path: Path) -> None:
+    assert most_memory(tmp_path) in (0, most_memory())
 
 
 def test_this_machine_is_asked_without_an_error() -> None:

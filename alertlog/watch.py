@@ -117,7 +117,8 @@ class Mail:
         self._tell(fate.words(ran_for), details if fate.failed else {**details, "resolved": True})
 
     def _tell(self, what: str, details: dict[str, object]) -> None:
-        record, lines = self._record(what, details), self._tail.lines()
+        lines = self._tail.lines()
+        record = self._record(what if "resolved" in details else _with_last(what, lines), details)
         for handler in self._handlers:
             self.guarded(partial(_tell, handler, record, lines))
 
@@ -157,6 +158,11 @@ def _tell(handler: AlertHandler, record: logging.LogRecord, lines: list[Kept]) -
     most = works.arguments.context_lines
     context = lines_of(lines[-most:] if most else [], works.redactor)
     works.accept(handler.alert_of(record)._replace(context=context))
+
+
+def _with_last(what: str, lines: list[Kept]) -> str:
+    """Add what the command wrote last: of two failures in one incident, whose context is the first one's, both tell."""
+    return f"{what}\n{lines[-1][3].strip()}" if lines else what
 
 
 def _duration(seconds: float) -> str:

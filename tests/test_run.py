@@ -294,6 +294,15 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert "etl was killed by SIGKILL" in texts
 
 
+def test_of_two_failures_in_one_incident_each_tells_what_the_command_wrote_last(site: Site, server: MailServer) -> None:
+    for words in ("disk full on a", "login refused by b"):
+        run(site, "--name", "backup", "--", "sh", "-c", f"echo {words} >&2; exit 3")
+    first, second = server.mails
+    assert "backup failed with exit code 3 after 0 s\ndisk full on a\n" in first.text
+    assert first.subject.endswith("backup failed with exit code 3 after 0 s")
+    assert "login refused by b" in second.text
+
+
 def test_the_memory_of_a_command_that_had_much_is_told(site: Site, server: MailServer) -> None:
     run(site, "--", sys.executable, "-c", "room = b'x' * (150 << 20); raise SystemExit(1)")
     assert "most_memory" in only(server).text

@@ -188,6 +188,8 @@ def test_a_digest_counts_what_it_shows(changes: dict[str, Any]) -> None:
 def test_a_digest_does_not_count_what_it_leaves_out() -> None:
     hidden = alert(message=f"Login\n{REDACTED}", extras=(("detail", REDACTED),), thread=REDACTED)
     assert "taken out" not in footer(draft("digest", incident(hidden), incident()))
+    formatted = alert(text="Login failed", exception=f"ValueError: {REDACTED}")
+    assert "taken out" not in footer(draft("digest", incident(formatted), incident()))
 
 
 # Who sent it

@@ -802,9 +802,13 @@ def test_a_failure_of_the_handlers_own_costs_no_alert_and_counts_none_twice(
         logger.critical("not to be grouped")
         patched.setattr(works, "accept_broken", lambda _record, _error: 1 / 0)
         logger.critical("not to be accepted either")
+    with monkeypatch.context() as patched:
+        logger.critical("asked about")
+        patched.setattr(works.intake, "differs", lambda _known, _record: 1 / 0)
+        logger.critical("asked about")
     logger.info("later")
     handler.close()
-    assert told(server.mails) == 2
+    assert told(server.mails) == 4
 
 
 def test_emit_after_close_opens_everything_again(server: MailServer, log: Log) -> None:

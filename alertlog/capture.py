@@ -156,13 +156,14 @@ def stub(record: logging.LogRecord, fingerprint: str, error: BaseException, reda
     Raises:
         Exception: what the redactor raises; what it has not seen must not get into a journal.
     """
+    part = record.__dict__.get  # any may be missing
     return Alert(
         fingerprint=fingerprint,
         kind="",
-        level=_number(record.levelno) or logging.CRITICAL,
-        levelname=_clean(_text(record.levelname), NAME_LIMIT, redactor.text),
-        logger=_clean(_text(record.name), NAME_LIMIT, redactor.text),
-        message=_clean(sized(record.msg, MESSAGE_LIMIT)[0], MESSAGE_LIMIT, redactor.text),
+        level=_number(part("levelno")) or logging.CRITICAL,
+        levelname=_clean(_text(part("levelname")), NAME_LIMIT, redactor.text),
+        logger=_clean(_text(part("name")), NAME_LIMIT, redactor.text),
+        message=_clean(sized(part("msg"), MESSAGE_LIMIT)[0], MESSAGE_LIMIT, redactor.text),
         created=time.time(),
         problem=redactor.text(f"the record could not be captured: {exception_line(error)}"),
     )

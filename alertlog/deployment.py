@@ -10,12 +10,13 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from logging.config import DictConfigurator  # documented as dictConfigClass
 from pathlib import Path
 from typing import Any
 
 from alertlog.errors import ConfigError
+from alertlog.events import FORMATTER
 from alertlog.handler import AlertHandler
 
 DEFAULT = "logging.yaml"
@@ -31,6 +32,8 @@ def handlers(config: str | None, folder: Path) -> list[AlertHandler]:
     Raises:
         ConfigError: there is no such configuration, it can't be read, or it has no AlertHandler.
     """
+    with suppress(ImportError):  # now, while there is one thread
+        importlib.import_module(FORMATTER)
     source = source_of(config, folder)
     if source is None:
         return [AlertHandler()]

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol, TextIO
 
 from alertlog.clock import Clock
 from alertlog.ending import let_end
+from alertlog.forks import FORK_WAIT, take_part
 
 LOGGER = "alertlog"
 DEPTH = 8
@@ -33,6 +34,8 @@ JSON_FORMAT: Mapping[str, Any] = MappingProxyType(
     }
 )
 """The arguments of `pythonjsonlogger.json.JsonFormatter` for the fallback stream."""
+FORMATTER = "pythonjsonlogger.json"
+"""The module that the courier and the commands import; until then, and without it, events look the same."""
 
 
 class Event(NamedTuple):
@@ -103,6 +106,8 @@ class Reporter:
         # Taken now: logging.getLogger() waits for a lock that someone who waits for us may hold.
         self._logger = logging.getLogger(LOGGER)
         self._turns: dict[int, Any] = {}  # by process id: a fork must not inherit a lock that is held
+        self._held: list[Any] = []
+        take_part(self)
         self._bypassing: list[int] = []  # process ids: a fork must not inherit another thread's bypass
 
     def report(self, event: str, message: str, *, level: int | None = None, **fields: object) -> None:
@@ -175,7 +180,7 @@ class Reporter:
         as the courier's at the interpreter's end, is not waited for.
         """
         stream = self._stream or sys.stderr
-        turn = self._turns.setdefault(os.getpid(), threading.RLock())
+        turn = self._turn()
         mine = turn.acquire(timeout=TURN)
         try:
             stream.write(line)
@@ -185,6 +190,23 @@ class Reporter:
         finally:
             if mine:
                 turn.release()
+
+    def _turn(self) -> Any:
+        return self._turns.setdefault(os.getpid(), threading.RLock())
+
+    # Fork: a stream that another thread is writing to would stay locked in the child for ever.
+
+    def before_fork(self) -> None:
+        turn = self._turn()
+        self._held.append(turn if turn.acquire(timeout=FORK_WAIT) else None)
+
+    def after_fork(self) -> None:
+        turn = self._held.pop() if self._held else None  # empty if this was made while the fork was under way
+        if turn is not None:
+            turn.release()
+
+    def after_fork_in_child(self) -> None:
+        self._turns, self._held = {}, []
 
     def _plain(self, value: object, around: tuple[int, ...]) -> Any:
         """Return the value as JSON can show it (RFC 8259: no NaN, no circles), its texts without secrets."""
@@ -226,13 +248,20 @@ def _line(record: logging.LogRecord) -> str:
     # A record of its own, because the program's factory may have put anything on the other one.
     bare = logging.LogRecord(LOGGER, record.levelno, __file__, 0, record.getMessage(), (), None)
     bare.__dict__.update(told, created=record.created)
+    # Never imported here: a fork in the middle of that would leave the child with half a module, locked for ever.
+    formatter: Any = getattr(sys.modules.get(FORMATTER), "JsonFormatter", None)
     try:
-        from pythonjsonlogger.json import JsonFormatter  # 38 ms, once
+        if formatter is not None:
+            return f"{formatter(**JSON_FORMAT).format(bare)}\n"
+    except Exception as error:  # for one, while the interpreter shuts down
+        let_end(error)
+    head = {"event": told.pop("event", None), "timestamp": _iso(bare.created)}
+    return _json(**head, level=bare.levelname, logger=LOGGER, message=bare.getMessage(), **told)
 
-        return f"{JsonFormatter(**JSON_FORMAT).format(bare)}\n"
-    except Exception:  # for one, the import fails while the interpreter shuts down
-        told["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(bare.created))
-        return _json(level=bare.levelname, logger=LOGGER, message=bare.getMessage(), **told)
+
+def _iso(created: float) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
+    return f"{seconds}.{int(created % 1 * 1_000_000):06}+00:00"
 
 
 def _json(**fields: object) -> str:

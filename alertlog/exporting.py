@@ -26,8 +26,10 @@ def records(desk: Desk) -> Iterator[dict[str, Any]]:
         read_to: dict[str, int] = {}
         if owner in registered:
             with desk.part(owner) as outbox:
-                yield from _part(owner, outbox, secrets)
-                read_to = outbox.journals.read_to()
+                with outbox.transaction():  # what a courier claims meanwhile would be in neither list
+                    found = list(_part(owner, outbox, secrets))
+                    read_to = outbox.journals.read_to()
+                yield from found
         for tally in tallies(desk.place, owner, read_to):
             yield _named("alert", owner) | _tally(replace(tally, alert=clean_alert(tally.alert, secrets)))
 

@@ -39,7 +39,7 @@ def fingerprint(record: LogRecord) -> str:
         parts = "\x1f".join(_identity(record))
     except BaseException as error:
         let_end(error)
-        place = text_of((record.name, record.lineno), NAME_LIMIT)
+        place = text_of((record.__dict__.get("name"), record.__dict__.get("lineno")), NAME_LIMIT)
         parts = f"unreadable\x1f{place}\x1f{type(error).__name__}"
     return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 

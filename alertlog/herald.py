@@ -13,10 +13,11 @@ from alertlog.events import Reports
 
 def capture_failed(reporter: Reports, record: LogRecord, problem: str) -> None:
     """Something of the program's own failed about a record."""
+    name, said = record.__dict__.get("name"), record.__dict__.get("msg")  # any may be missing
     reporter.report(
         "alert_capture_failed",
-        f"{problem}; the record was: {text_of(record.msg, 1_000)}",
-        alert={"logger": text_of(record.name, 200), "message": text_of(record.msg, 10_000)},
+        f"{problem}; the record was: {text_of(said, 1_000)}",
+        alert={"logger": text_of(name, 200), "message": text_of(said, 10_000)},
     )
 
 

@@ -149,8 +149,11 @@ def entries(desk: Desk) -> Iterator[Listed]:
         read_to: dict[str, int] = {}
         if owner in registered:
             with desk.part(owner) as outbox:
-                yield from _part(outbox, owner, standing(desk, owner, outbox), desk.works(owner).redactor)
-                read_to = outbox.journals.read_to()
+                stands = standing(desk, owner, outbox)
+                with outbox.transaction():  # what a courier claims meanwhile would be in neither list
+                    found = list(_part(outbox, owner, stands, desk.works(owner).redactor))
+                    read_to = outbox.journals.read_to()
+                yield from found
         left = unread(desk.place, owner, read_to)
         if left.alerts:
             yield InJournal(owner.service, owner.handler, left.alerts)

@@ -42,10 +42,11 @@ def retry_all(desk: Desk, timeout: float, observer: Observer) -> list[Flushed]:
 
 @dataclass(frozen=True, slots=True)
 class _Retried:
-    """What is tried for one owner: the numbers of letters, and of incidents."""
+    """What is tried for one owner: the numbers of letters and of incidents, and whom the letters speak of."""
 
     letters: frozenset[int]
     incidents: frozenset[int]
+    fingerprints: frozenset[str]
 
 
 def _retry(desk: Desk, wanted: Callable[[Collection[str]], bool], timeout: float, observer: Observer) -> list[Flushed]:
@@ -67,7 +68,8 @@ def _mark(desk: Desk, owner: Owner, wanted: Callable[[Collection[str]], bool]) -
         outbox.incidents.urge(incidents)
         if letters or incidents:
             outbox.open_gates()
-    return _Retried(frozenset(one.id for one in letters), frozenset(one.id for one in incidents))
+    spoken_of = frozenset(one.fingerprint for letter in letters if not letter.told for one in letter.draft.incidents)
+    return _Retried(frozenset(one.id for one in letters), frozenset(one.id for one in incidents), spoken_of)
 
 
 def _outcome(desk: Desk, retried: _Retried, flushed: Flushed) -> Flushed:
@@ -87,11 +89,19 @@ def _said(flushed: Flushed, category: Category | None, message: str) -> Flushed:
 
 
 def _left(outbox: Outbox, retried: _Retried) -> list[Waiting]:
-    return [letter for letter in outbox.letters.all() if letter.id in retried.letters]
+    """Return the letters, or what has come in their place: a digest takes up what they spoke of."""
+    return [
+        letter
+        for letter in outbox.letters.all()
+        if letter.id in retried.letters or (not letter.told and not retried.fingerprints.isdisjoint(_names(letter)))
+    ]
 
 
 def _untold(outbox: Outbox, retried: _Retried) -> bool:
-    return any(one.id in retried.incidents and _to_tell(one) for one in outbox.incidents.all())
+    return any(
+        _to_tell(one) and (one.id in retried.incidents or one.fingerprint in retried.fingerprints)
+        for one in outbox.incidents.all()
+    )
 
 
 def _to_tell(incident: Incident) -> bool:

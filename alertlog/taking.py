@@ -43,7 +43,8 @@ class Taking(Lifetime):
             passed: Any = self.filter(record)
             wanted = bool(passed)
         except BaseException as error:
-            self._report(record, f"a filter raised {type(error).__name__}, the record is let through")
+            if not is_end(error):
+                self._report(record, f"a filter raised {type(error).__name__}, the record is let through")
             self.emit(record)
             let_end(error)
             return True
@@ -71,9 +72,7 @@ class Taking(Lifetime):
     def emit(self, record: logging.LogRecord) -> None:
         """Accept a record: count it, or append it to the journal, and return. Never raises, never waits."""
         works = self._works
-        if record.name == LOGGER or (
-            works is not None and threading.get_ident() in (works.courier.ident, works.intake.writer)
-        ):
+        if works is not None and threading.get_ident() in (works.courier.ident, works.intake.writer):
             return
         if self._here.busy:  # a signal handler or a __del__ came in between
             self._interrupting.add(record)
@@ -86,11 +85,18 @@ class Taking(Lifetime):
         here = self._here
         here.busy = True
         try:
-            self._take(self._works or self._begin(), record)
+            works = self._works or self._began_with(record)
+            if record.name != LOGGER:
+                self._take(works, record)
         except Exception as error:
             self._take_badly(record, error)
         finally:
             here.busy = False
+
+    def _began_with(self, record: logging.LogRecord) -> Works:
+        works = self._begin()
+        self._uncaught.missed(record)
+        return works
 
     def _take(self, works: Works, record: logging.LogRecord) -> None:
         if works.courier.dormant:

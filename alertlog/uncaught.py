@@ -57,6 +57,11 @@ class Uncaught:
             self._logger = logging.getLogger(ASYNCIO)
             self._logger.addHandler(self._tasks)
 
+    def missed(self, record: logging.LogRecord) -> None:
+        """Take up the record that brought us to listen, if it is asyncio's: its logger is past asking us."""
+        if record.name == ASYNCIO and self._tasks is not None:
+            self._tasks.handle(record)
+
     def remove(self) -> None:
         """Put the earlier hooks back; one that somebody else has put one before stays there and does nothing more."""
         for hook in self._hooks:

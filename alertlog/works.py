@@ -20,7 +20,7 @@ from alertlog.capture import fingerprint, snapshot, stub
 from alertlog.clock import Clock, SystemClock
 from alertlog.courier import Courier
 from alertlog.errors import ConfigError
-from alertlog.events import Reporter
+from alertlog.events import FORMATTER, Reporter
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
@@ -188,7 +188,7 @@ class Works:
         from alertlog.rounds import Rounds
 
         with suppress(ImportError):  # now, when a fork waits for it, rather than at the first event
-            importlib.import_module("pythonjsonlogger.json")
+            importlib.import_module(FORMATTER)
         self.counters = counters = Counters()
         return Rounds(
             self.place, self.owner, self.post(), self.intake, self.reporter, self.clock,

@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_string
@@ -18,10 +19,13 @@ import pytest
 
 from alertlog import AlertHandler
 from alertlog.database import Database
+from alertlog.desk import desks
+from alertlog.exporting import records
 from alertlog.journal import Journal
+from alertlog.listing import entries
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner, OwnerLock
-from alertlog.policy import Pace
+from alertlog.policy import Pace, Plan
 from alertlog.progress import Talking
 from alertlog.testing import MailServer
 from tests.deployments import CONFIG, killed, listed, pipeline
@@ -377,6 +381,28 @@ def test_retry_of_all_tells_repeats_and_what_was_set_aside(server: MailServer, p
     assert result.exit_code == 0
     assert "alerts to tell" in result.stderr
     assert told(server.mails) == 5
+
+
+def test_retry_says_that_a_digest_which_took_up_the_letters_was_refused(server: MailServer, place: Path) -> None:
+    server.refusals = {"oncall@example.org": "550 5.1.1 no such user"}
+    pipeline(place, "one", "two")
+    result = run("outbox", "retry", "--all")
+    assert "sent" not in result.stderr.splitlines()[-1]
+    assert result.exit_code != 0
+    assert not server.mails
+
+
+def test_what_a_courier_claims_during_an_export_or_a_list_is_in_it(server: MailServer, place: Path) -> None:
+    server.stop()
+    killed(place, "one", "two")
+    (desk,) = desks([AlertHandler(service="etl", outbox=place)])
+    with Outbox(Owner("etl", "alerts"), Pace(), place) as courier:
+        courier.ingest([tally("three", kind="a"), tally("four", kind="b")], {}, time.time())
+        for walk, others in ((records(desk), 3), (entries(desk), 2)):
+            next(walk)
+            courier.claim([Plan("opening", (one,)) for one in courier.incidents.unspoken()], "x.org", time.time())
+            assert len(list(walk)) == others, "the other incident, and what is in the journal"
+            courier.dissolve(courier.letters.all())
 
 
 def test_what_is_muted_stays_so_and_that_is_said(server: MailServer, place: Path) -> None:

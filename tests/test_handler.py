@@ -791,6 +791,45 @@ def test_a_record_at_the_very_end_of_the_stack_is_taken_later(server: MailServer
     assert "from the deep" in subjects(server)[0]
 
 
+class Unreadable(str):
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("name", [None, Unreadable("etl")])
+def test_a_record_without_a_name_that_can_be_read_is_mailed(server: MailServer, log: Log, name: str | None) -> None:
+    logger = log()
+    record = logger.makeRecord("etl", logging.CRITICAL, "file", 1, "out of the common", (), None)
+    if name is None:
+        del record.name
+    else:
+        record.name = name
+    handler_of(logger).emit(record)
+    handler_of(logger).close()
+    assert told(server.mails) == 1
+
+
+def test_what_an_alarm_raises_amid_a_filter_is_not_reported_as_the_filters(
+    server: MailServer, log: Log, events: Events
+) -> None:
+    logger = log()
+    handler_of(logger).addFilter(lambda _record: signal.raise_signal(signal.SIGALRM))  # type: ignore[arg-type,return-value]
+
+    def alarm(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, alarm)
+    try:
+        with pytest.raises(TimeoutError):
+            logger.critical("Quota used")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert server.wait_for(1)
+    assert not events("alert_capture_failed")
+
+
 def test_a_failure_of_the_handlers_own_costs_no_alert_and_counts_none_twice(
     server: MailServer, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

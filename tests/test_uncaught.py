@@ -17,7 +17,7 @@ import pytest
 from alertlog import AlertHandler, deployment
 from alertlog.testing import MailServer
 from alertlog.uncaught import ASYNCIO
-from tests.programs import Site
+from tests.programs import Site, told
 
 Make = Callable[..., "Heard"]
 
@@ -376,6 +376,36 @@ def test_an_exception_of_a_task_that_nobody_awaits_is_an_alert_with_what_asyncio
     assert handler.messages == ["Uncaught ValueError in asyncio"]
     assert "Task exception was never retrieved" in handler.records[0].__dict__["asyncio"]
     assert handler.records[0].exc_info is not None
+
+
+@pytest.mark.parametrize("late", ["import asyncio", "logging.info('a record before')", ""])
+def test_a_task_that_fails_before_anything_is_logged_is_an_alert_too(tmp_path: Path, late: str) -> None:
+    program = f"""
+import gc, logging
+from alertlog import AlertHandler
+logging.getLogger().addHandler(AlertHandler(capture_uncaught=True))
+logging.getLogger().setLevel("INFO")
+{late}
+import asyncio
+
+
+async def fails():
+    raise LookupError("no price")
+
+
+async def main():
+    for _ in range(2):
+        task = asyncio.create_task(fails())
+        await asyncio.sleep(0.01)
+        del task
+        gc.collect()
+
+
+asyncio.run(main())
+"""
+    with MailServer("none") as server:
+        Site(tmp_path, server).run(program)
+        assert told(server.mails) == 2
 
 
 def test_what_asyncio_says_without_an_exception_is_none(make: Make, asyncio_log: logging.Logger) -> None:

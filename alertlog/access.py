@@ -1,4 +1,4 @@
-"""What logs in: a password, or a token and where it comes from; and which variables go together for that.
+"""The settings of a login: how their texts are read, and which of them go together.
 
 XOAUTH2 takes a token in the place of a password (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol).
 """

@@ -1,4 +1,4 @@
-"""From what was seen where a check failed to what has to be changed: a table, read from its top."""
+"""Tables of mistakes: the first row that fits what a check saw says what is wrong and what to change."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def purge(desk: Desk, numbers: Collection[int]) -> Removed:
     """Remove the letters of these numbers, whosever they are.
 
     Raises:
-        OutboxError: the file can't be used, as in what follows.
+        OutboxError: the file can't be used.
     """
     removed = Removed()
     for owner in desk.registered():
@@ -35,7 +35,11 @@ def purge(desk: Desk, numbers: Collection[int]) -> Removed:
 
 
 def purge_aside(desk: Desk) -> Removed:
-    """Remove the letters that were set aside."""
+    """Remove the letters that were set aside.
+
+    Raises:
+        OutboxError: the file can't be used.
+    """
     removed = Removed()
     known = desk.registered()
     for owner in (owner for owner in desk.own() if owner in known):
@@ -48,6 +52,9 @@ def purge_all(desk: Desk) -> Removed:
     """Remove all letters, all incidents, and what waits in journals to be read.
 
     One transaction: what a courier is about to read is either removed here or told by that one, never both.
+
+    Raises:
+        OutboxError: the file can't be used, or a journal can't be read.
     """
     removed = Removed()
     for owner in desk.own():

@@ -1,4 +1,4 @@
-"""From an error on the way to the mail server to what a table of mistakes can be asked for."""
+"""What an error on the way to the mail server tells, in the terms of the tables of mistakes."""
 
 from __future__ import annotations
 

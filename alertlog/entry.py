@@ -1,4 +1,7 @@
-"""Getting in whole: credentials first, then the way in; once more, with another token, where one was refused."""
+"""Opens a session, logged in as the settings say: fetch the credentials, connect, log in.
+
+Once more with a new token, where the server refused the kept one.
+"""
 
 from __future__ import annotations
 

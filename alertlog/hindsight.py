@@ -1,4 +1,4 @@
-"""What was learnt to be a secret only after an alert was taken: out of the draft of a mail before anybody reads it.
+"""Secrets that became known after an alert was taken, removed from what is sent or shown of it.
 
 A dotenv file that is loaded late, or a file of secrets that rotates, makes a secret of what a journal or an outbox
 holds already. What only looks like a secret was taken out when the alert was, and is not searched again.

@@ -1,6 +1,6 @@
-"""Second looks at a server that could not be used: what it shows, and nothing is said to it.
+"""A second look at a server that could not be used: its certificate, read without trusting it.
 
-They trust nobody, so no more than the handshake is done with them.
+Nothing but EHLO and STARTTLS is sent, and nothing after the handshake: whoever answers is not trusted.
 """
 
 from __future__ import annotations

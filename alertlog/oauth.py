@@ -86,7 +86,13 @@ class _Server:
         self._echoes = echoes
 
     def post(self, body: str) -> tuple[int, bytes]:
-        """Return the status and the content of the answer."""
+        """Return the status and the content of the answer.
+
+        Raises:
+            SessionRefused: the server is not to be trusted, or the certificates to tell by cannot be loaded.
+            ServerUnavailable: it can't be reached, or does not speak HTTP.
+            DeadlineExceeded: the time is up.
+        """
         try:
             return self._post(body)
         except (OSError, WireError, HTTPException, ValueError) as error:
@@ -133,7 +139,12 @@ class _Server:
         return ServerUnavailable(f"{where} does not speak HTTP: {type(error).__name__}", stage="token")
 
     def answer(self, asking: Any, status: int, content: bytes) -> Answer:
-        """Return what is in an answer, or raise what it means."""
+        """Return what is in an answer.
+
+        Raises:
+            SessionRefused: the server gives no token, and will not until somebody repairs something.
+            ServerUnavailable: it gives none now.
+        """
         from oauthlib.oauth2 import OAuth2Error
 
         try:

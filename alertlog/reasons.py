@@ -18,7 +18,7 @@ from alertlog.policy import Pace
 from alertlog.waiting import Waiting
 
 Why = Literal["told", "elsewhere", "muted", "repeat", "retry", "gate", "settings", "ration", "due", "aside"]
-"""In a word, for machines."""
+"""The `why` of `outbox list --json`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def names(desk: Desk) -> set[str]:
     """Return what can be retried: the numbers of letters, and the fingerprints of incidents, as text.
 
     Raises:
-        OutboxError: the file can't be used, as in what follows.
+        OutboxError: the file can't be used.
     """
     found = set[str]()
     for owner in _own(desk):
@@ -30,13 +30,27 @@ def names(desk: Desk) -> set[str]:
 
 
 def retry(desk: Desk, targets: Collection[str], timeout: float, observer: Observer) -> list[Flushed]:
-    """Try the letters with these numbers, and the incidents with these fingerprints, now."""
+    """Try the letters with these numbers, and the incidents with these fingerprints, now.
+
+    Args:
+        timeout: seconds to go on for; each owner is tried once at least.
+
+    Raises:
+        OutboxError: the file can't be used.
+    """
     wanted = frozenset(targets)
     return _retry(desk, lambda names: not wanted.isdisjoint(names), timeout, observer)
 
 
 def retry_all(desk: Desk, timeout: float, observer: Observer) -> list[Flushed]:
-    """Try all letters now, and tell all repeats that wait for their interval."""
+    """Try all letters now, and tell all repeats that wait for their interval.
+
+    Args:
+        timeout: as for `retry`.
+
+    Raises:
+        OutboxError: the file can't be used.
+    """
     return _retry(desk, lambda _names: True, timeout, observer)
 
 

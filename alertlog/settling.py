@@ -80,11 +80,21 @@ class Settling:
     def sent(
         self, todo: Round, way: SmtpSettings, waiting: Waiting, receipt: Receipt, seconds: float, detour: Detour | None
     ) -> None:
+        """The server accepted the letter: count it, tell it, and settle it.
+
+        Raises:
+            OutboxError: the outbox can't be read or written; what was accepted is remembered, see `settle_accepted`.
+        """
         self._counters.sent(clean_draft(waiting.draft, self._post.redactor), self._clock.wall())
         self._outcomes.sent(way, waiting, receipt, seconds, detour)
         self.settle(todo, way, waiting, receipt)
 
     def settle(self, todo: Round, way: SmtpSettings, waiting: Waiting, receipt: Receipt) -> None:
+        """Note who has the letter, and who will not have it; the others are tried again.
+
+        Raises:
+            OutboxError: the outbox can't be read or written; what was accepted is remembered, see `settle_accepted`.
+        """
         self._accepted[waiting.draft.message_id] = receipt, way.way
         self._outcomes.refused(waiting, receipt)
         with self._keeper.lock:
@@ -92,7 +102,11 @@ class Settling:
         self._outcomes.closed(waiting)
 
     def nobody_left(self, todo: Round, waiting: Waiting) -> None:
-        """All who are to have it have it."""
+        """All who are to have it have it.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         with self._keeper.lock:
             self.outbox(todo).accept(waiting, (), None, self._clock.wall())
 
@@ -114,6 +128,11 @@ class Settling:
     # Not accepted
 
     def doubt(self, todo: Round, way: SmtpSettings, waiting: Waiting, error: DeliveryError) -> None:
+        """No reply came after the final dot: try the very same letter again later.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         self._counters.failed += 1
         wait = policy.retry_unknown_in(waiting.unknown + 1, self._chance())
         with self._keeper.lock:
@@ -126,6 +145,11 @@ class Settling:
         self._outcomes.detour(way, waiting, error, None, 0)
 
     def postpone(self, todo: Round, way: SmtpSettings, waiting: Waiting, error: DeliveryError) -> None:
+        """The server does not take this letter now: try it again later, after a longer time at each attempt.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         self._counters.failed += 1
         wait = self._retry("temporary", waiting.attempts + 1)
         with self._keeper.lock:
@@ -136,13 +160,22 @@ class Settling:
         self._outcomes.failed(way, waiting, error, wait)
 
     def set_aside(self, todo: Round, way: SmtpSettings, waiting: Waiting, error: DeliveryError) -> None:
+        """The letter is refused for good, or can't be composed: keep it for an operator to see.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         self._counters.failed += 1
         with self._keeper.lock:
             self.outbox(todo).put_aside(waiting, str(error), self._clock.wall())
         self._outcomes.failed(way, waiting, error, None)
 
     def shut_gate(self, todo: Round, way: SmtpSettings, error: DeliveryError) -> Shut:
-        """The way to the server failed: leave it alone for a while, longer each time."""
+        """The way to the server failed: leave it alone for a while, longer each time.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         self._counters.failed += not isinstance(error, OutcomeUnknown)  # that one was counted as the letter's own
         now = self._clock.wall()
         with self._keeper.lock:
@@ -162,7 +195,11 @@ class Settling:
     def put_off(
         self, todo: Round, way: SmtpSettings, letters: Sequence[Waiting], error: DeliveryError, shut: Shut
     ) -> None:
-        """There is no way left for these: try them when the first gate opens."""
+        """There is no way left for these: try them when the first gate opens.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         now = self._clock.wall()
         with self._keeper.lock:
             outbox = self.outbox(todo)

@@ -10,7 +10,7 @@ from alertlog.errors import DeliveryError
 from alertlog.view import View
 
 LEAST = 20_000
-"""Bytes; a mail of no more is not what a server means that finds one too large without saying how large one may be."""
+"""Bytes. A mail this small is not shortened after a refusal: a server that calls it too large means something else."""
 
 # Characters of each text and number of sections to try, as text and page and then as text alone.
 _WHOLE = ((30_000, 200), (10_000, 200), (4_000, 100), (1_000, 50))

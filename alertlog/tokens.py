@@ -20,7 +20,7 @@ KEPT = 300.0
 LONGEST = 86_400.0
 """Seconds; whatever it says, a token is had anew after a day."""
 EARLY = 60.0
-"""Seconds before its end from which on a token is not used any more, or a tenth of its time if that is less."""
+"""Seconds before its expiry at which a token is replaced; a tenth of its lifetime if that is less."""
 SOURCES = 16
 """How many sources have a token kept; settings that change leave old ones behind."""
 

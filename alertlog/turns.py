@@ -30,6 +30,9 @@ class Turns:
         """Yield letters that are tried together, and the server that has to be asked first, if there is one.
 
         A mail that a server may have is for that one, see `alertlog.route.is_asked_first`.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
         """
         left = list(todo.letters)
         for way in todo.settings.ways if todo.settings.backups else ():
@@ -40,13 +43,21 @@ class Turns:
         yield None, left
 
     def next(self, todo: Round, tried: Collection[int]) -> SmtpSettings | None:
-        """Return the server to try now, of those that were not tried in this turn; None if there is none."""
+        """Return the server to try now, of those that were not tried in this turn; None if there is none.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         ways = todo.settings.ways
         number = next_way([self._gate(todo, way.way) for way in ways], tried, self._clock.wall())
         return next((way for way in ways if way.way == number), None)
 
     def detour(self, todo: Round, way: SmtpSettings, failed: DeliveryError | None) -> Detour | None:
-        """Return what a mail has to say that does not go through the first server; None if it does."""
+        """Return what a mail has to say that does not go through the first server; None if it does.
+
+        Raises:
+            OutboxError: the outbox can't be read or written.
+        """
         if way.way == 0:
             return None
         if todo.settings.way != 0:

@@ -1,7 +1,8 @@
-"""What no code caught, as critical records of one handler: in threads, in asyncio's loop, in what can't raise.
+"""Exceptions that nobody caught, as critical records of one handler.
 
-Earlier hooks run as before, whatever happens here. asyncio has no hook but its loop's owner's. An exception in a task
-that nobody awaits is logged by the loop, as an error of the logger `asyncio`: that is taken up.
+They come from the main thread, other threads, asyncio tasks, and finalizers (`sys.unraisablehook`). Earlier hooks run
+as before, whatever happens here. asyncio has no hook but its loop's owner's. An exception in a task that nobody awaits
+is logged by the loop, as an error of the logger `asyncio`: that is taken up.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Uncaught:
             self._tasks.handle(record)
 
     def remove(self) -> None:
-        """Put the earlier hooks back; one that somebody else has put one before stays there and does nothing more."""
+        """Take our hooks out. One that somebody has since wrapped stays in place and only calls the earlier one."""
         for hook in self._hooks:
             hook.remove()
         self._hooks = []

@@ -61,6 +61,14 @@ IN_THE_LOGIN = (
         said=r"app(lication)?[- ]?specific password|app password|5\.7\.9\b|5\.7\.14|BadCredentials|AUTH005|MBR1240",
     ),
     Rule(
+        "password-with-a-bom",
+        "auth",
+        "the login is refused, and the password begins with a byte order mark, which counts",
+        "save its file as UTF-8 without that mark, as by printf %s",
+        marks=("byte order mark",),
+        codes=(5,),
+    ),
+    Rule(
         "password-padded",
         "auth",
         "the login is refused, and the password begins or ends with a space or a line break, which count",
@@ -213,6 +221,14 @@ IN_THE_ENVELOPE = (
         "rcpt",
         "the server does not take mail for {recipient}",
         "correct it in {p}TO; the others still get their mail",
+        marks=("others",),
+        codes=(5,),
+    ),
+    Rule(
+        "recipient-unknown",
+        "rcpt",
+        "the server does not take mail for {recipient}",
+        "correct it in {p}TO",
         codes=(5,),
     ),
     Rule(

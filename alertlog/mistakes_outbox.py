@@ -56,7 +56,8 @@ OF_THE_OUTBOX = (
         "outbox-damaged",
         "outbox",
         "the outbox's file is damaged",
-        "nothing: the program puts it aside under another name when it next starts, and begins a new one",
+        "nothing: the program puts it aside under another name when it next starts, and begins a new one;"
+        " what waited only in the damaged file is not sent",
         marks=("damaged",),
     ),
     Rule(
@@ -119,7 +120,7 @@ OF_WHAT_WAITS = (
         "mails-fail",
         "waiting",
         "the attempts to send fail: {error}",
-        "repair what fails below, then run alertlog outbox flush",
+        "repair what fails {where}, if anything does; then run alertlog outbox flush",
         marks=("failing",),
     ),
     Rule(
@@ -132,7 +133,7 @@ OF_WHAT_WAITS = (
         "mails-set-aside",
         "aside",
         "{aside} refused for good",
-        "see alertlog outbox list and show; then alertlog outbox purge --aside",
+        "see alertlog outbox list and show; then alertlog outbox retry, or alertlog outbox purge for what nobody needs",
     ),
 )
 

@@ -44,6 +44,22 @@ OF_THE_CONFIGURATION = (
     ),
 )
 
+OF_THE_TEMPLATES = (
+    Rule(
+        "no-templates",
+        "templates",
+        "the folder {folder} is not there, or holds neither letter.txt nor letter.html; mails have alertlog's layout",
+        "bring the folder to where the program runs, or correct the handler's argument templates",
+        said="holds neither",
+    ),
+    Rule(
+        "template-fails",
+        "templates",
+        "a template in {folder} fails, and mails have alertlog's own in its place: {problem}",
+        "repair it: alertlog preview shows what it makes",
+    ),
+)
+
 OF_THE_SETTINGS = (
     Rule(
         "not-set",
@@ -158,6 +174,13 @@ OF_THE_SETTINGS = (
         "settings",
         "{variable} {problem}",
         "correct it",
+    ),
+    Rule(
+        "password-with-a-bom",
+        "password",
+        "the password begins with a byte order mark, and that counts",
+        "save its file as UTF-8 without that mark, as by printf %s",
+        marks=("byte order mark",),
     ),
     Rule(
         "password-padded",

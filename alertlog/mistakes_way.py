@@ -27,10 +27,11 @@ ON_THE_WAY = (
         "check the network of this machine or container, and its DNS servers",
     ),
     Rule(
-        "localhost-in-a-container",
+        "nobody-listens-here",
         "connect",
-        "nothing listens at port {port} of this machine; in a container, {host} is the container itself",
-        "set {p}HOST to the mail server's name: in Compose its service's, for the host host.docker.internal",
+        "nothing listens at port {port} of {host}, this machine; in a container, that is the container itself",
+        "check that the server runs here, and {p}PORT; in a container, set {p}HOST to the mail server's name:"
+        " in Compose its service's, for the host host.docker.internal",
         marks=("refused", "loopback"),
     ),
     Rule(

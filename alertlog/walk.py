@@ -21,7 +21,8 @@ from alertlog.walk_outbox import outbox_step, placeless_step, unusable_step
 from alertlog.walk_redis import clock_step, redis_step
 from alertlog.walk_server import ServerWalk
 from alertlog.walk_settings import configuration_step, settings_steps, unreadable_configuration_step
-from alertlog.walk_waiting import Limits, waiting_step
+from alertlog.walk_templates import templates_step
+from alertlog.walk_waiting import BELOW, ELSEWHERE, Limits, waiting_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class _Check:
             self._clean(handler, step)
         if not ways:
             return False
+        if handler.works.arguments.templates:
+            self._clean(handler, templates_step(handler, Stopwatch(self._clock)))
         for step in self._outbox_steps(handler):
             self._clean(handler, step)
         if self._scope.offline:
@@ -117,8 +120,9 @@ class _Check:
             return
         self._places.add(place)
         step = outbox_step(place, watch)
+        where = ELSEWHERE if self._scope.offline else BELOW
         try:
-            waiting = waiting_step(desk, self._scope.limits, self._clock.wall(), watch)
+            waiting = waiting_step(desk, self._scope.limits, where, self._clock.wall(), watch)
         except OutboxError as error:
             yield step if step.category else unusable_step(error, watch)
         else:

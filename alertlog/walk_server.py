@@ -212,7 +212,8 @@ class ServerWalk:
         if refusal is None:
             step = Step("recipient", f"{address}: accepted", seconds=seconds, facts=facts)
         else:
-            seen = Seen("rcpt", refusal.text, refusal.code, words={"recipient": address})
+            others = frozenset[str]() if nobody else frozenset({"others"})
+            seen = Seen("rcpt", refusal.text, refusal.code, others, {"recipient": address})
             advice = self._diagnosis.advice(seen)
             for_good: Category = "refused" if nobody else "permanent"
             category = "temporary" if refusal.temporary else for_good

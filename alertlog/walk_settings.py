@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from alertlog.handler import AlertHandler
 
 _ADDRESSES = ("FROM", "TO")
+_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""With which some editors begin a file in UTF-8: nobody sees it, and no server takes it for part of a password."""
 
 
 def configuration_step(source: str | None, folder: Path, handlers: Sequence[AlertHandler], watch: Stopwatch) -> Step:
@@ -75,9 +77,14 @@ def _wrong(problems: Mapping[str, str], prefixes: Sequence[str], environ: Mappin
 
 
 def password_marks(settings: SmtpSettings) -> frozenset[str]:
-    """Return what is odd about the password: `padded` by white space, `quoted`."""
+    """Return what is odd about the password: `padded` by white space, `quoted`, with a `byte order mark`."""
     password = settings.password
-    marks = {"padded": password != password.strip(), "quoted": _is_quoted(password.strip())}
+    bare = password.removeprefix(_BOM)
+    marks = {
+        "byte order mark": password != bare,
+        "padded": bare != bare.strip(),
+        "quoted": _is_quoted(bare.strip()),
+    }
     return frozenset(mark for mark, there in marks.items() if there)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from alertlog.advice import Advice, Seen, advise
 from alertlog.alert import Incident, Tally
 from alertlog.desk import Desk
 from alertlog.journal import Journal, OtherJournal, journal_paths
-from alertlog.listing import number
+from alertlog.listing import moment, number
 from alertlog.mistakes_outbox import OF_WHAT_WAITS
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
@@ -33,6 +33,28 @@ class Limits:
     age: float | None = None
 
 
+BELOW, ELSEWHERE = "below", "in alertlog check without --offline"
+"""Where the way to the server is walked, as the advice about mails that fail says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A mute in force.
+
+    Attributes:
+        target: the kind or the fingerprint that is silenced.
+        until: Unix time in seconds.
+        held_back: how many alerts no mail has told of for its sake.
+    """
+
+    target: str
+    until: float
+    held_back: int
+
+    def in_words(self) -> str:
+        return f"muted: {self.target} until {moment(self.until)}, {number(self.held_back, 'alert')} held back"
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """What waits to be sent. Repeats that are told in their turn, and what is muted, do not wait.
@@ -44,6 +66,7 @@ class Backlog:
         aside: mails that were refused for good.
         since: Unix time in seconds of the oldest alert that waits; None if none does.
         error: why the last attempt failed, "" if it did not.
+        silences: what operators have muted, until when, and how many alerts that holds back.
     """
 
     letters: int = 0
@@ -52,6 +75,7 @@ class Backlog:
     aside: int = 0
     since: float | None = None
     error: str = ""
+    silences: tuple[Silence, ...] = ()
 
     def __add__(self, other: Backlog) -> Backlog:
         return Backlog(
@@ -61,6 +85,7 @@ class Backlog:
             self.aside + other.aside,
             min((one.since for one in (self, other) if one.since is not None), default=None),
             self.error or other.error,
+            self.silences + other.silences,
         )
 
     @property
@@ -79,7 +104,9 @@ class Backlog:
             said += f", the oldest for {_span(self.age(now))}"
         if self.error:
             said += f"; the last attempt failed: {self.error}"
-        return said + (f"; {number(self.aside, 'mail')} set aside" if self.aside else "")
+        if self.aside:
+            said += f"; {number(self.aside, 'mail')} set aside"
+        return "; ".join((said, *(silence.in_words() for silence in self.silences)))
 
     def facts(self, now: float) -> dict[str, Any]:
         return {
@@ -90,11 +117,15 @@ class Backlog:
             "aside": self.aside,
             "oldest_seconds": round(self.age(now), 1),
             "last_error": self.error,
+            "mutes": [asdict(silence) for silence in self.silences],
         }
 
 
-def waiting_step(desk: Desk, limits: Limits, now: float, watch: Stopwatch) -> Step:
+def waiting_step(desk: Desk, limits: Limits, where: str, now: float, watch: Stopwatch) -> Step:
     """Say what waits, of the owners that fit the configuration; failed if it is more, or older, than allowed.
+
+    Args:
+        where: the server's part of the check is, `BELOW` or `ELSEWHERE`.
 
     Raises:
         OutboxError: the outbox can't be read.
@@ -106,16 +137,17 @@ def waiting_step(desk: Desk, limits: Limits, now: float, watch: Stopwatch) -> St
         "waiting",
         backlog.in_words(now) + too_much,
         "temporary" if too_much else None,
-        tuple(_advice(backlog, too_much)),
+        tuple(_advice(backlog, too_much, where)),
         watch.lap(),
         backlog.facts(now),
     )
 
 
-def _advice(backlog: Backlog, too_much: str) -> Iterator[Advice]:
+def _advice(backlog: Backlog, too_much: str, where: str) -> Iterator[Advice]:
     refused = f"{number(backlog.aside, 'mail')} {'was' if backlog.aside == 1 else 'were'}"
-    words = {"error": backlog.error, "aside": refused}
-    if too_much:
+    words = {"error": backlog.error, "aside": refused, "where": where}
+    failing = backlog.waiting and backlog.error and where == BELOW  # with nothing in its way any more, it can go now
+    if too_much or failing:
         marks = frozenset({"failing"} if backlog.error else ())
         yield from advise(Seen("waiting", marks=marks, words=words), OF_WHAT_WAITS)
     if backlog.aside:
@@ -160,7 +192,7 @@ def _of_outbox(outbox: Outbox, now: float) -> Backlog:
     gate = outbox.gate()
     error = next((letter.error for letter in waiting if letter.error), gate.error if gate.failures else "")
     aside = len(letters) - len(waiting)
-    return Backlog(len(waiting), len(untold), 0, aside, min(times, default=None), error)
+    return Backlog(len(waiting), len(untold), 0, aside, min(times, default=None), error, _silences(outbox, now))
 
 
 def _to_tell(outbox: Outbox, now: float) -> Iterator[Incident]:
@@ -171,6 +203,15 @@ def _to_tell(outbox: Outbox, now: float) -> Iterator[Incident]:
         in_its_turn = incident.mails and incident.id not in due
         if incident.untold and not in_its_turn and not any(mute.covers(incident) for mute in mutes):
             yield incident
+
+
+def _silences(outbox: Outbox, now: float) -> tuple[Silence, ...]:
+    """Return the mutes in force: what they hold back does not wait, and whoever misses a mail has to know of them."""
+    incidents = outbox.incidents.unspoken()
+    return tuple(
+        Silence(mute.target, mute.until, sum(incident.untold for incident in incidents if mute.covers(incident)))
+        for mute in outbox.mutes.in_force(now)
+    )
 
 
 def _since(incidents: Iterable[Incident], otherwise: float) -> float:

@@ -131,6 +131,19 @@ def value_wrong(scene: Scene) -> Checked:
     return scene.check(**settings(SMTP_PORT="0"))
 
 
+# The templates
+
+
+def no_templates(scene: Scene) -> Checked:
+    scene.configure(HANDLER % f", templates: {scene.folder / 'mail'}")
+    return scene.check_offline(**settings())
+
+
+def template_fails(scene: Scene) -> Checked:
+    scene.template("letter.txt", "{{ view.no_such_name }}")
+    return scene.check_offline(**settings())
+
+
 # The outbox
 
 

@@ -59,7 +59,7 @@ def name_server_away(scene: Scene) -> Checked:
     return scene.check(**settings())
 
 
-def localhost_in_a_container(scene: Scene) -> Checked:
+def nobody_listens_here(scene: Scene) -> Checked:
     with dead_port() as port:
         return scene.check(**settings(SMTP_HOST="localhost", SMTP_PORT=str(port)))
 
@@ -238,6 +238,12 @@ def app_password_needed(scene: Scene) -> Checked:
     return with_login(scene, "534 5.7.9 Application-specific password required.")
 
 
+def password_with_a_bom(scene: Scene) -> Checked:
+    (scene.folder / "smtp_password").write_text(PASSWORD, encoding="utf-8-sig")
+    given = {"SMTP_USERNAME": "etl", "SMTP_PASSWORD_FILE": str(scene.folder / "smtp_password")}
+    return plain(scene, {"EHLO": HEALTHY, "AUTH": "535 5.7.8 no"}, **given)
+
+
 def password_padded(scene: Scene) -> Checked:
     return with_login(scene, "535 5.7.8 no", password=f"{PASSWORD}\n")
 
@@ -310,7 +316,8 @@ def mailbox_full(scene: Scene) -> Checked:
 
 
 def recipient_unknown(scene: Scene) -> Checked:
-    return plain(scene, {"RCPT": "550 5.1.1 User unknown"})
+    answers = ["550 5.1.1 User unknown", "250 ok"]
+    return plain(scene, {"RCPT": answers}, SMTP_TO="gone@example.org, oncall@example.org")
 
 
 def recipient_put_off(scene: Scene) -> Checked:

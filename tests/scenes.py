@@ -86,6 +86,13 @@ class Scene:
         """Write the deployment's logging.yaml."""
         (self.folder / "logging.yaml").write_text(f"version: 1\n{text}", encoding="utf-8")
 
+    def template(self, name: str, text: str) -> None:
+        """Give the deployment a template of its own, and a handler that uses it."""
+        folder = self.folder / "mail"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+        self.configure(f"handlers: {{alerts: {{class: alertlog.AlertHandler, service: etl, templates: {folder}}}}}\n")
+
     def known(self, host: str, server: Server | None = None, error: OSError | None = None) -> None:
         """Have a name lead to a server of the test's, or to an error of the resolver's."""
 

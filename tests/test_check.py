@@ -116,6 +116,7 @@ def test_what_is_seen_is_there_for_machines(server: MailServer, monkeypatch: pyt
 
 def test_the_steps_are_those_that_the_documentation_lists(scene: Scene) -> None:
     documented = [code(row[0])[0] for row in pages("en")["checking.md"].table("checking-steps")]
+    scene.template("letter.txt", "{{ view.title }}")
     with ScriptedServer(Xoauth2("ya29.token").script) as server, Impostor(say(b"$10\r\n1767225600\r\n")) as redis:
         checked = scene.check(server, ALERTLOG_REDIS_URL=redis.url, **token("ya29.token"))
     assert checked.failed == []
@@ -207,6 +208,39 @@ def test_a_server_that_takes_no_recipient_stops_the_mail(scene: Scene) -> None:
         checked = scene.check(server)
     assert checked.step("recipient").category == "refused"
     assert checked.names[-1] == "size"
+
+
+@pytest.mark.parametrize("recipients", ["a@example.org", "a@example.org, b@example.org"])
+def test_where_no_recipient_is_taken_no_others_are_spoken_of(scene: Scene, recipients: str) -> None:
+    with ScriptedServer({"RCPT": "550 5.1.1 no such user"}) as server:
+        checked = scene.check(server, SMTP_TO=recipients)
+    changes = {advice.change for step in checked.steps if step.name == "recipient" for advice in step.advice}
+    assert changes == {"correct it in SMTP_TO"}
+
+
+def test_a_mark_at_the_beginning_of_a_password_is_warned_of_before_anything_is_tried(scene: Scene) -> None:
+    (scene.folder / "smtp_password").write_text(f"{PASSWORD}\n", encoding="utf-8-sig")
+    given = {"SMTP_USERNAME": "etl@example.org", "SMTP_PASSWORD_FILE": str(scene.folder / "smtp_password")}
+    step = scene.check_offline(**settings(**given)).step("settings")
+    assert [advice.mistake for advice in step.advice] == ["password-with-a-bom"]
+
+
+def test_templates_of_the_deployers_own_that_work_are_all_right(scene: Scene) -> None:
+    scene.template("letter.html", "<p>{{ view.title }}</p>")
+    assert scene.check_offline(**settings()).step("templates").outcome == "ok"
+
+
+def test_templates_of_the_deployers_own_are_tried_for_each_occasion(scene: Scene) -> None:
+    scene.template("letter.html", "<p>{% if view.sections | length > 1 %}{{ view.nothing }}{% endif %}x</p>")
+    scene.template("letter.txt", "{% broken")
+    step = scene.check_offline(**settings()).step("templates")
+    assert step.outcome == "warning", "mails go, with alertlog's own"
+    assert {advice.mistake for advice in step.advice} == {"template-fails"}
+    assert {problem.split(":")[0] for problem in step.facts["problems"]} == {"letter.txt", "letter.html"}
+
+
+def test_without_templates_of_the_deployers_own_there_is_no_step_for_them(scene: Scene) -> None:
+    assert "templates" not in scene.check_offline(**settings()).names
 
 
 def test_all_problems_of_the_settings_are_told_at_once_and_no_value(scene: Scene) -> None:
@@ -607,7 +641,41 @@ def test_what_is_told_or_muted_does_not_wait(scene: Scene) -> None:
         CliRunner().invoke(main, ["mute", "quota", "--for", "1h"])
         killed(scene.outbox, tally(kind="quota").to_json())
         CliRunner().invoke(main, ["outbox", "flush", "--timeout", "0"])
-        assert scene.check_offline().step("waiting").text == "nothing waits"
+        assert scene.check_offline().step("waiting").text.startswith("nothing waits; muted: quota until ")
+
+
+def test_each_mute_in_force_is_named_with_the_number_of_alerts_that_it_holds_back(scene: Scene) -> None:
+    scene.environ(**settings(SMTP_HOST=""))
+    for target in ("quota", "prices"):
+        CliRunner().invoke(main, ["mute", target, "--for", "1h"])
+    killed(scene.outbox, tally("Quota", 3, kind="quota").to_json(), tally("Disk full").to_json())
+    CliRunner().invoke(main, ["outbox", "flush", "--timeout", "0"])
+    step = scene.check_offline(**settings()).step("waiting")
+    assert {mute["target"]: mute["held_back"] for mute in step.facts["mutes"]} == {"quota": 3, "prices": 0}
+    assert step.outcome == "ok", "an operator wants it so"
+    said = re.findall(r"; muted: (\w+) until [0-9-]+ [0-9:]+ \w+, (\d) alerts held back", step.text)
+    assert dict(said) == {"quota": "3", "prices": "0"}
+
+
+def test_mail_that_waits_since_an_attempt_failed_is_to_be_flushed_once_nothing_fails_any_more(scene: Scene) -> None:
+    with dead_port() as port:
+        scene.environ(**settings(SMTP_HOST="127.0.0.1", SMTP_PORT=str(port), SMTP_TRANSPORT="none"))
+        run_program(scene.outbox)
+    with ScriptedServer() as server:
+        checked = scene.check(server)
+    assert checked.failed == []
+    (advice,) = checked.step("waiting").advice
+    assert advice.change == "repair what fails below, if anything does; then run alertlog outbox flush"
+
+
+def test_offline_where_nothing_follows_the_advice_names_the_check_that_goes_all_the_way(scene: Scene) -> None:
+    with dead_port() as port:
+        scene.environ(**settings(SMTP_HOST="127.0.0.1", SMTP_PORT=str(port), SMTP_TRANSPORT="none"))
+        run_program(scene.outbox)
+        scene.limits = Limits(waiting=0)
+        (advice,) = scene.check_offline().step("waiting").advice
+    assert "below" not in advice.change
+    assert "in alertlog check without --offline" in advice.change
 
 
 def test_an_incident_that_no_mail_tells_of_yet_waits(scene: Scene) -> None:

@@ -13,7 +13,7 @@ import pytest
 from alertlog.advice import Rule
 from alertlog.diagnosis import MISTAKES
 from alertlog.mistakes_outbox import OF_REDIS, OF_THE_CLOCK, OF_THE_OUTBOX, OF_WHAT_WAITS
-from alertlog.mistakes_settings import OF_THE_CONFIGURATION, OF_THE_SETTINGS
+from alertlog.mistakes_settings import OF_THE_CONFIGURATION, OF_THE_SETTINGS, OF_THE_TEMPLATES
 from tests import provoked_here, provoked_there
 from tests.certificates import Authority
 from tests.pages import code, pages
@@ -22,7 +22,8 @@ from tests.scenes import Checked, Scene
 Provoke = Callable[[Scene], Checked]
 
 TABLE: tuple[Rule, ...] = (
-    *OF_THE_CONFIGURATION, *OF_THE_SETTINGS, *OF_THE_OUTBOX, *OF_WHAT_WAITS, *MISTAKES, *OF_REDIS, *OF_THE_CLOCK,
+    *OF_THE_CONFIGURATION, *OF_THE_SETTINGS, *OF_THE_TEMPLATES, *OF_THE_OUTBOX, *OF_WHAT_WAITS, *MISTAKES, *OF_REDIS,
+    *OF_THE_CLOCK,
 )  # fmt: skip
 ROWS = {code(row[0])[0]: row[1:] for row in pages("en")["checking.md"].table("checking-mistakes")}
 STOPS = frozenset({"name", "connect", "greeting", "capabilities", "tls", "login", "sender"})

@@ -70,7 +70,7 @@ def _own(folder: str, name: str, make: Make, view: View) -> str:
         raise FileNotFoundError(f"{folder} holds neither {TEXT} nor {HTML}")
     if name in there and not os.path.isfile(os.path.join(folder, name)):
         raise FileNotFoundError(f"{folder}/{name} is no file")  # Jinja2 would take it for one that is not there
-    text = _LINE_ENDS.sub("\n", make(_environment(folder), view))
+    text = _LINE_ENDS.sub("\n", make(_environment(folder, *there), view))
     text.encode()  # what UTF-8 can't hold must fail here, where there is something to take its place
     if not text.strip():
         raise ValueError(f"{name} says nothing")
@@ -99,8 +99,11 @@ def _page(environment: Environment, view: View) -> str:
 
 
 @lru_cache(maxsize=8)
-def _environment(folder: str) -> Environment:
-    """`folder` goes before alertlog's own, which stays within its reach as `alertlog/letter.html`."""
+def _environment(folder: str, *_there: str) -> Environment:
+    """`folder` goes before alertlog's own, which stays within its reach as `alertlog/letter.html`.
+
+    There is one for each set of templates that are there: Jinja2 keeps alertlog's own, and does not look for another.
+    """
     ours = PackageLoader("alertlog")
     loader: BaseLoader = ours
     if folder:

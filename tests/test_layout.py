@@ -86,6 +86,16 @@ def test_what_is_not_in_the_folder_is_alertlogs(folder: Path, name: str) -> None
     assert parts(one) == {**parts(ours()), name: "mine: Disk full\n"}
 
 
+@pytest.mark.parametrize(("first", "later"), [("letter.txt", "letter.html"), ("letter.html", "letter.txt")])
+def test_a_template_that_comes_into_the_folder_later_is_used_for_the_next_mail(
+    folder: Path, first: str, later: str
+) -> None:
+    (folder / first).write_text("mine: {{ view.title }}\n")
+    assert parts(made(folder))[later] == parts(ours())[later]
+    (folder / later).write_text("mine: {{ view.title }}\n")
+    assert parts(made(folder))[later] == "mine: Disk full\n"
+
+
 @pytest.mark.parametrize("made_of", sorted(samples()))
 def test_a_copy_of_alertlogs_templates_gives_the_same_letter(folder: Path, made_of: str) -> None:
     for name in ("letter.txt", "letter.html"):

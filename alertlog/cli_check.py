@@ -47,8 +47,8 @@ def check(offline: bool, max_waiting: int | None, max_age: float | None, config:
 
     The steps: configuration, settings, templates of your own, outbox and what waits in it, then the server's name,
     connection, greeting, capabilities, TLS, login, sender, recipients and size; at the end Redis, where hosts share
-    one, and the clock. The
-    server's part takes no longer than SMTP_TIMEOUT_SECONDS, and a second look at a server that fails a few seconds.
+    one, and the clock. The server's part takes no longer than SMTP_TIMEOUT_SECONDS, and a second look at a server that
+    fails a few seconds.
 
     It reads the deployment's own configuration and environment: run it where the program runs, as its user. With
     --offline and the limits it is a health check; without, a probe for each hour.

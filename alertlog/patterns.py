@@ -1,14 +1,17 @@
 """The deployer's own patterns of secrets: which ones are fit to run on any text, on the thread that logs.
 
-Python's regular expressions know no time limit and hold the interpreter's lock while they search. So a pattern that
-could take exponential time is refused when logging is configured, and a search never looks at more than a window of
-the text at once, which bounds what even a clumsy pattern costs.
+Python's regular expressions know no time limit and hold the interpreter's lock while they search. So a search never
+looks at more than a window of the text at once, and two sorts of patterns are refused when logging is configured: those
+that repeat a group which can match one text in many ways, and those that are slow on one character, many times over.
+That finds the usual mistakes, adjacent repeats such as `.*.*secret` among them. It is no proof: a pattern that is slow
+only behind a beginning of its own, as in `key=.*.*.*z`, passes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,9 +23,14 @@ LONGEST = 1_000
 """Characters of a pattern."""
 MOST_WAYS = 10_000
 """Ways in which one repeated group may match the same text."""
+SLOW = 0.1
+"""Seconds of processor time for one search through a window. A single repeat, as in `\\w+@`, starts anew at each
+character and takes a fifth of that; two that can share a text take hundreds of times as much."""
 
 _PLAIN = "Quota used up: no price for SHOP.TO at 03:12, job 4711 of nightly_import (42 %)"
 """A text without a secret."""
+_PROBES = "a0 .-@/="
+"""Characters of which a long row nearly matches what repeats too much."""
 _TOKEN = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?#[^)]*\)|\((?:\?(?:P<\w+>|<?[=!]|>|[aiLmsux-]*[:)]|P=\w+\)|\(\w+\)))?"
     r"|(?:[*+?]|\{[0-9]*(?:,[0-9]*)?\})[?+]?|.",
@@ -37,7 +45,8 @@ def checked(text: str) -> re.Pattern[str]:
     """Return a pattern, compiled.
 
     Raises:
-        ValueError: it is none, finds no secret, finds one everywhere, or could take for ever. The pattern is not in it.
+        ValueError: it is none, finds no secret, finds one everywhere, repeats what can match in too many ways, or is
+            slow on one of the probes. The pattern is not in it.
     """
     if len(text) > LONGEST:
         raise ValueError(f"is longer than {LONGEST:,} characters")
@@ -45,7 +54,9 @@ def checked(text: str) -> re.Pattern[str]:
         pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         position = getattr(error, "pos", None)
-        raise ValueError("is no regular expression" + (f" (character {position + 1})" if position else "")) from None
+        raise ValueError(
+            "is no regular expression" + (f" (character {position + 1})" if position is not None else "")
+        ) from None
     if re.search(r"\(\?[aiLmsu-]*x", text):
         raise ValueError("is written with (?x), which is not understood here")
     if _is_ruinous(text):
@@ -57,6 +68,8 @@ def checked(text: str) -> re.Pattern[str]:
         raise ValueError("matches nothing at all, and so would mark every place of a text")
     if 2 * sum(map(str.isalnum, pattern.sub("", _PLAIN))) < sum(map(str.isalnum, _PLAIN)):
         raise ValueError("matches any text, and so would leave none")
+    if _is_slow(pattern):
+        raise ValueError("takes too long on a text that nearly matches; make its repeats possessive, as in \\w++")
     return pattern
 
 
@@ -66,6 +79,27 @@ def spans(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
         for match in pattern.finditer(text, start, start + WINDOW):
             if match.end() > match.start():
                 yield match.span()
+
+
+def _is_slow(pattern: re.Pattern[str]) -> bool:
+    """Whether a search through a row of one character is slow, up to a window of them."""
+    size = 0
+    while size < WINDOW:
+        # By small steps: where the time is exponential, the next one must not take for ever itself.
+        size = min(WINDOW, size + 1 + size // 4)
+        for probe in _PROBES:
+            # Twice, as a busy machine can make one search slow.
+            if all(_seconds(pattern, probe * size) > SLOW for _ in range(2)):
+                return True
+    return False
+
+
+def _seconds(pattern: re.Pattern[str], text: str) -> float:
+    """Return the processor time of this thread that it takes to find all there is."""
+    begin = time.thread_time()
+    for _match in pattern.finditer(text):
+        pass
+    return time.thread_time() - begin
 
 
 @dataclass(slots=True)

@@ -112,6 +112,7 @@ def test_an_extra_is_known_whatever_joins_the_words_of_its_name() -> None:
         r"(?:\d{1,3}\.){3}\d{1,3}", r"(?:[a-z]+\.)?corp\.example", r"(?:[a-z0-9-]++\.)++corp", r"(?>a+b)*c",
         r"tok_(?:live|test)_\w+", r"[(+*]{2}x", r"\(+x", r"a(?#(b+)c", r"(?P<a>x)(?P=a)y", r"(x)?(?(1)y|z)w",
         r"(?:ab){2,}", r"a{}b", r"x{,3}y", r"(?!x)EMP", r"(?:a|b)?c", r"[]*+(]+z", r"é+à",
+        r"[\w.+-]+@[\w-]+\.[\w.]+", r"\w+ *= *\w+", r".*secret", r"\w*+\w*+\w*+=",
     ],
 )  # fmt: skip
 def test_a_pattern_that_costs_little_is_taken(pattern: str) -> None:
@@ -121,7 +122,8 @@ def test_a_pattern_that_costs_little_is_taken(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ("(", "is no regular expression"),
+        ("(", "is no regular expression (character 1)"),
+        ("EMP-*+*", "is no regular expression (character 7)"),
         ("a{2,1}", "is no regular expression"),
         ("*", "is no regular expression"),
         ("a" * 1_001, "is longer than 1,000 characters"),
@@ -149,6 +151,18 @@ def test_a_pattern_that_costs_little_is_taken(pattern: str) -> None:
         (r"^([a-zA-Z0-9])(([\-.]|[_]+)?([a-zA-Z0-9]+))*@", "can take for ever"),
         ("(.*a){20}", "can take for ever"),
         ("(?=(a+)+b)x", "can take for ever"),
+        (r"\w*\w*\w*=", r"takes too long on a text that nearly matches; make its repeats possessive, as in \w++"),
+        (".*.*secret", "takes too long"),
+        (r"\s*\s*\s*x", "takes too long"),
+        (r"[\w.-]*[\w.]*[\w-]*@", "takes too long"),
+        ("@*@*@*x", "takes too long"),
+        ("/*/*/*x", "takes too long"),
+        ("=*=*=*x", "takes too long"),
+        (r"\.*\.*\.*x", "takes too long"),
+        ("-*-*-*x", "takes too long"),
+        ("0*0*0*x", "takes too long"),
+        (r"a(?:\w*\w*=)?", "takes too long"),  # it matches, quickly the first time, and slowly all the way
+        ("a?" * 25 + "b", "takes too long"),
         ("(?x) a b", "(?x)"),
         ("(?ix:a # )\n)", "(?x)"),
     ],

@@ -138,9 +138,14 @@ def command(text: str) -> tuple[str, ...]:
 
 def token_url(text: str) -> str:
     """Return a URL to which a client's secret may go: nobody listens on the way."""
-    parts = urlsplit(text)
-    if not parts.hostname or parts.port == 0 or re.search(r"[^!-~]", text):
-        raise ValueError("is no URL, such as https://login.example.org/token")
+    no_url = "is no URL, such as https://login.example.org/token"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # which repeats a piece of it: of https://client:secret/ the secret
+        raise ValueError(no_url) from None
+    if not parts.hostname or port == 0 or re.search(r"[^!-~]", text):
+        raise ValueError(no_url)
     if parts.username is not None or parts.fragment:
         raise ValueError("holds a login or a fragment, which have no place here")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from alertlog.access import FixedToken, OAuthClient, TokenCommand, TokenSource, is_token
 from alertlog.errors import SessionRefused
@@ -22,7 +22,9 @@ LONGEST = 86_400.0
 EARLY = 60.0
 """Seconds before its expiry at which a token is replaced; a tenth of its lifetime if that is less."""
 SOURCES = 16
-"""How many sources have a token kept; settings that change leave old ones behind."""
+"""How many sources have a token kept, and how many a refresh token; settings that change leave old ones behind."""
+
+Source = TypeVar("Source", bound=TokenSource)
 
 _NAMES = ("access_token", "accessToken", "token")
 
@@ -80,8 +82,9 @@ class Tokens:
 
     def _keep(self, source: TokenSource, fresh: Fresh) -> None:
         seconds = min(LONGEST, KEPT if fresh.seconds is None else fresh.seconds)
-        if len(self._kept) >= SOURCES:
-            self._kept.clear()
+        gone = _make_room(self._kept, source)
+        if isinstance(gone, OAuthClient):
+            self._refresh.pop(gone, None)
         self._kept[source] = _Kept(fresh.token, self._clock.monotonic() + seconds - min(EARLY, seconds / 10))
 
     def _from_command(self, source: TokenCommand, deadline: Deadline) -> Fresh:
@@ -106,8 +109,19 @@ class Tokens:
             raise SessionRefused("what the token server gave is no token", stage="token")
         if source.refresh_token and answer.refresh_token:
             self._learn(answer.refresh_token)
+            _make_room(self._refresh, source)  # one whose token was forgotten may never come back
             self._refresh[source] = answer.refresh_token
         return Fresh(answer.token, answer.seconds)
+
+
+def _make_room(kept: dict[Source, Any], source: Source) -> Source | None:
+    """Leave room for a source, as the newest. Return the oldest one, if it has to go for that."""
+    kept.pop(source, None)
+    if len(kept) < SOURCES:
+        return None
+    oldest = next(iter(kept))
+    del kept[oldest]
+    return oldest
 
 
 def printed(output: bytes, now: float) -> Fresh | None:
@@ -123,7 +137,7 @@ def printed(output: bytes, now: float) -> Fresh | None:
         return Fresh(text) if is_token(text) else None
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     token = next((said[name] for name in _NAMES if isinstance(said.get(name), str)), "")
     return Fresh(token, _seconds(said, now)) if is_token(token) else None

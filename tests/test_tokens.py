@@ -67,6 +67,7 @@ def test_json_says_for_how_long_it_is_good(fields: dict[str, object], seconds: f
     "output",
     [
         b"", b"\n", b"two words", b"a\nb", "é".encode(), b"\xff", b"x" * 20_000, b"{", b"{}",
+        b'{"token": ' + b"[" * 50_000,
         said(access_token=""), said(access_token=1), said(token="a b"), said(error="invalid_grant"),
     ],
 )  # fmt: skip
@@ -142,10 +143,10 @@ def test_a_token_that_is_forgotten_is_had_anew_and_can_be_forgotten_once_more(tm
 def test_sources_that_are_gone_leave_no_more_than_a_few_tokens_behind() -> None:
     clock = ManualClock()
     tokens = Tokens(clock)
-    for number in range(SOURCES + 1):
-        source = TokenCommand((sys.executable, "-S", "-c", f"print('token{number}')"))
+    sources = [TokenCommand((sys.executable, "-S", "-c", f"print('token{n}')")) for n in range(SOURCES + 1)]
+    for number, source in enumerate(sources):
         assert had(tokens, source, clock) == f"token{number}"
-    assert len(tokens._kept) == 1
+    assert list(tokens._kept) == sources[1:]
 
 
 def test_tokens_show_themselves_in_no_repr(tmp_path: Path) -> None:
@@ -188,6 +189,34 @@ def test_a_replaced_refresh_token_that_is_refused_gives_way_to_that_of_the_setti
         assert had(tokens, refreshing(server), clock) == "two"
         used = [form["refresh_token"] for form in server.requests]
     assert used == ["1//configured", "1//next", "1//configured"]
+
+
+def test_what_a_source_left_behind_goes_with_its_token_and_the_others_stay() -> None:
+    clock = ManualClock()
+    tokens = Tokens(clock)
+    with TokenServer(granted(refresh_token="1//next")) as server:
+        sources = [OAuthClient(server.url, f"etl{n}", refresh_token="1//configured") for n in range(SOURCES + 1)]
+        for source in sources[:SOURCES]:
+            had(tokens, source, clock)
+        assert tokens.forget(sources[0])
+        had(tokens, sources[0], clock)  # and so is newer than the second one
+        had(tokens, sources[SOURCES], clock)
+        assert list(tokens._kept) == list(tokens._refresh) == [*sources[2:SOURCES], sources[0], sources[SOURCES]]
+        count = len(server.requests)
+        for kept in tokens._kept:
+            had(tokens, kept, clock)
+        assert len(server.requests) == count
+
+
+def test_sources_whose_tokens_were_refused_leave_no_more_than_a_few_refresh_tokens_behind() -> None:
+    clock = ManualClock()
+    tokens = Tokens(clock)
+    with TokenServer(granted(refresh_token="1//next")) as server:
+        sources = [OAuthClient(server.url, f"etl{n}", refresh_token="1//configured") for n in range(SOURCES + 1)]
+        for source in sources:
+            had(tokens, source, clock)
+            assert tokens.forget(source)
+    assert list(tokens._refresh) == sources[1:]
 
 
 def test_a_refresh_token_that_comes_with_client_credentials_is_left_alone() -> None:

@@ -66,4 +66,7 @@ def knows_authorities() -> bool:
     if ssl.create_default_context().cert_store_stats()["x509_ca"]:
         return True
     folder = ssl.get_default_verify_paths().capath
-    return bool(folder) and bool(os.listdir(folder))
+    try:
+        return bool(folder) and bool(os.listdir(folder))
+    except OSError:  # what can't be read vouches for nobody
+        return False

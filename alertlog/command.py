@@ -1,4 +1,4 @@
-"""Runs a program for what it prints: no shell, bounded in time and in output, and no child is left behind."""
+"""Runs a program for what it prints: no shell, bounded in time and in output, killed with its process group."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def output_of(words: tuple[str, ...], deadline: Deadline) -> bytes:
     Raises:
         SessionRefused: it can't be run, or prints too much.
         ServerUnavailable: it failed.
-        DeadlineExceeded: it had not ended in time, and was killed, with all that it had started.
+        DeadlineExceeded: it had not ended in time, and was killed, with all processes of its group.
     """
     name = os.path.basename(words[0])
     try:
@@ -82,7 +82,7 @@ def _read(process: Popen[bytes], deadline: Deadline) -> tuple[bytes | None, byte
 
 
 def _kill(process: Popen[bytes]) -> None:
-    """Kill it with its whole session: it is not waited for yet, so that its number is still its own."""
+    """Kill it with its whole group: it is not waited for yet, so that its number is still its own."""
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
 

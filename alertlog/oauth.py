@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from alertlog.echoes import Echoes
 from alertlog.errors import DeadlineExceeded, DeliveryError, ServerUnavailable, SessionRefused
 from alertlog.tls import Tls, tls_context
-from alertlog.wire import Deadline, WireError, dial
+from alertlog.wire import REPLY_LIMIT, Deadline, Dial, WireError, dial, is_loopback
 
 if TYPE_CHECKING:
     from alertlog.access import OAuthClient
@@ -41,8 +41,8 @@ class Answer:
     refresh_token: str = field(default="", repr=False)
 
 
-def request(client: OAuthClient, refresh_token: str, deadline: Deadline) -> Answer:
-    """Ask for a token, with the refresh token if there is one.
+def request(client: OAuthClient, refresh_token: str, deadline: Deadline, dial: Dial = dial) -> Answer:
+    """Ask for a token, with the refresh token if there is one; `dial` reaches the server.
 
     Raises:
         SessionRefused: the server gives us none, or is not to be trusted.
@@ -57,32 +57,38 @@ def request(client: OAuthClient, refresh_token: str, deadline: Deadline) -> Answ
         body = asking.prepare_refresh_body("", refresh_token, client.scope, client_id=client.client_id, **secret)
     else:
         body = asking.prepare_request_body("", client.scope, include_client_id=True, **secret)
-    server = _Server(client, deadline, Echoes(client.client_secret.encode(), refresh_token.encode()))
+    server = _Server(client, deadline, dial, Echoes(client.client_secret.encode(), refresh_token.encode()))
     status, content = server.post(body)
     return server.answer(asking, status, content)
 
 
 class _Connection(HTTPConnection):
-    """An HTTP connection over a bounded socket."""
+    """An HTTP connection over a bounded socket: inside TLS, or to this machine."""
 
-    def __init__(self, host: str, port: int, deadline: Deadline, context: ssl.SSLContext | None) -> None:
+    def __init__(self, host: str, port: int, deadline: Deadline, dial: Dial, context: ssl.SSLContext | None) -> None:
         super().__init__(host, port)
         self._deadline = deadline
+        self._dial = dial
         self._context = context
 
     def connect(self) -> None:
-        self.sock = dial(self.host, self.port, self._deadline)
+        sock = self._dial(self.host, self.port, self._deadline)
+        self.sock = sock
         if self._context is not None:
-            self.sock = Tls(self._context, self.host, self._deadline).wrap_socket(self.sock)
+            self.sock = Tls(self._context, self.host, self._deadline).wrap_socket(sock)
+        elif not is_loopback(sock.getpeername()[0]):  # what a name server or a hosts file makes of `localhost`
+            text = f"the token server {self.host} is not on this machine, and http:// would show it the secret"
+            raise SessionRefused(f"{text}; use https://", stage="token")
 
 
 class _Server:
     """The token server, and what its answers mean."""
 
-    def __init__(self, client: OAuthClient, deadline: Deadline, echoes: Echoes) -> None:
+    def __init__(self, client: OAuthClient, deadline: Deadline, dial: Dial, echoes: Echoes) -> None:
         self._client = client
         self._url = urlsplit(client.url)
         self._deadline = deadline
+        self._dial = dial
         self._echoes = echoes
 
     def post(self, body: str) -> tuple[int, bytes]:
@@ -104,7 +110,8 @@ class _Server:
         url = self._url
         secure = url.scheme == "https"
         context = self._context() if secure else None
-        connection = _Connection(url.hostname or "", url.port or (443 if secure else 80), self._deadline, context)
+        port = url.port or (443 if secure else 80)
+        connection = _Connection(url.hostname or "", port, self._deadline, self._dial, context)
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
@@ -114,7 +121,11 @@ class _Server:
             target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
             connection.request("POST", target, body, headers)
             response = connection.getresponse()
-            return response.status, response.read()
+            # Bounded, as http.client makes room at once for all that Content-Length promises.
+            content = response.read(REPLY_LIMIT)
+            if response.length:
+                raise IncompleteRead(b"", response.length)
+            return response.status, content
         finally:
             connection.close()
 
@@ -162,9 +173,14 @@ class _Server:
         raise failure(f"the token server {self._url.hostname} answered with HTTP {status}, {said}", stage="token")
 
     def _answer(self, given: Any) -> Answer:
-        seconds = given.get("expires_in")
         return Answer(
-            str(given["access_token"]),
-            float(seconds) if isinstance(seconds, (int, float)) else None,
-            str(given.get("refresh_token") or ""),
+            str(given["access_token"]), seconds_of(given.get("expires_in")), str(given.get("refresh_token") or "")
         )
+
+
+def seconds_of(expires_in: Any) -> float | None:
+    """Return for how long a token is good; some servers say it as a text."""
+    try:
+        return max(0.0, float(expires_in))
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -95,7 +95,7 @@ def gone(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text().split()[2] == "Z"
 
 
-def test_a_program_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_program_that_does_not_end_is_killed_with_all_processes_of_its_group(tmp_path: Path) -> None:
     started = tmp_path / "pids"
     program = (
         "import os, pathlib, sys, threading\n"

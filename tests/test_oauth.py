@@ -10,12 +10,13 @@ import pytest
 from alertlog.access import OAuthClient
 from alertlog.clock import SystemClock
 from alertlog.errors import DeadlineExceeded, DeliveryError, ServerUnavailable, SessionRefused
-from alertlog.oauth import Answer, request
+from alertlog.oauth import Answer, request, seconds_of
 from alertlog.wire import REPLY_LIMIT, Deadline
 from tests.behaviours import silence
 from tests.certificates import Authority, self_signed
 from tests.servers import ScriptedServer, dead_port
 from tests.sessions import everything_of
+from tests.test_smtp_login import dial_distant
 from tests.token_server import Exchange, TokenServer, granted, refused
 
 SECRET = "s3cr3t-of-the-client"
@@ -102,6 +103,40 @@ def test_a_certificate_for_another_name_gets_no_secret(tmp_path: Path) -> None:
     with TokenServer(granted(), tls=self_signed(tmp_path)) as server:
         assert isinstance(failure(server), SessionRefused)
     assert server.requests == []
+
+
+def test_over_http_the_secret_goes_to_no_address_beyond_this_machine_whatever_the_name_says() -> None:
+    with TokenServer(granted()) as server:
+        source = client(server.url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(SessionRefused, match="localhost is not on this machine") as caught:
+            request(source, REFRESH, Deadline(SystemClock(), 20.0), dial_distant)
+        assert ask(source).token == "ya29.granted"
+        assert len(server.paths) == 1
+    assert caught.value.stage == "token"
+    assert SECRET not in everything_of(caught.value.with_traceback(None))
+
+
+def test_over_https_the_token_server_is_anywhere(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with TokenServer(granted("ya29"), tls=authority.server()) as server:
+        source = client(server.url, ca_file=authority.ca_file)
+        assert request(source, "", Deadline(SystemClock(), 20.0), dial_distant).token == "ya29"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("3599", 3599.0), (12.5, 12.0), (-5, 0.0), (None, None)],  # oauthlib makes whole seconds of them
+)
+def test_for_how_long_a_token_is_good_may_be_a_text_and_is_never_less_than_nothing(said: Any, seconds: Any) -> None:
+    with TokenServer(granted("ya29", expires_in=said)) as server:
+        assert ask(client(server.url)) == Answer("ya29", seconds)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("3599", 3599.0), ("soon", None), ([], None), pytest.param(10**400, None, id="huge")]
+)
+def test_so_is_what_a_parser_has_left_as_it_was(said: Any, seconds: Any) -> None:
+    assert seconds_of(said) == seconds
 
 
 # What an answer means
@@ -194,6 +229,27 @@ def test_a_server_that_drips_is_left_at_the_deadline(tmp_path: Path, secure: boo
 
     with TokenServer(drip, tls=authority.server() if secure else None) as server, pytest.raises(DeadlineExceeded):
         ask(client(server.url, ca_file=authority.ca_file), 0.4)
+
+
+@pytest.mark.parametrize("promised", [1 << 62, 1 << 70, REPLY_LIMIT + 1])
+def test_no_room_is_made_for_what_an_answer_only_promises(promised: int) -> None:
+    def boast(exchange: Exchange) -> None:
+        exchange.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n{}" % promised)
+
+    with TokenServer(boast) as server:
+        error = failure(server)
+    assert type(error) is ServerUnavailable
+    assert "IncompleteRead" in str(error)
+
+
+def test_an_answer_in_chunks_is_read_to_its_end() -> None:
+    def in_chunks(exchange: Exchange) -> None:
+        exchange.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for part in (b'{"access_token": "ya29",', b' "token_type": "Bearer"}', b""):
+            exchange.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+
+    with TokenServer(in_chunks) as server:
+        assert ask(client(server.url)) == Answer("ya29", None)
 
 
 def test_an_answer_without_an_end_is_not_read_to_its_end() -> None:

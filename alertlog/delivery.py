@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 OF_THE_LETTER = ("rcpt", "data", "dot")
 """Stages at which a temporary failure says something about the letter, not about the way to the server."""
+OF_THE_MACHINE = (OSError, MemoryError, ImportError)
+"""What composing meets where the process or the machine lacks something: the letter is as good as before."""
 
 
 class Delivery:
@@ -148,12 +150,33 @@ class Delivery:
         try:
             sending = attempt.composer.sending(waiting)
         except Exception as error:
-            rejected = LetterRejected(f"it could not be composed: {error!r}", stage="compose")
-            self._settling.set_aside(attempt.todo, attempt.way, waiting, rejected)
+            self._not_composed(attempt, waiting, error)
             return None
         if sending is None:
             self._settling.nobody_left(attempt.todo, waiting)
         return sending
+
+    def _not_composed(self, attempt: Attempt, waiting: Waiting, error: Exception) -> None:
+        """Put off this letter alone if composing may succeed later, else set it aside."""
+        said = f"it could not be composed: {error!r}"
+        if isinstance(error, OF_THE_MACHINE):
+            self._settling.postpone(attempt.todo, attempt.way, waiting, DeliveryError(said, stage="compose"))
+        else:
+            self._settling.set_aside(attempt.todo, attempt.way, waiting, LetterRejected(said, stage="compose"))
+
+    def _shorten(self, attempt: Attempt, queue: deque[Sending], room: int) -> bool:
+        """Put a shorter letter in the place of the first one, or take that one out if it can't be composed.
+
+        Return False if it becomes no shorter.
+        """
+        try:
+            shorter = attempt.composer.shorter(queue[0], room)
+        except Exception as error:  # of this letter alone: those after it have done nothing
+            self._not_composed(attempt, queue.popleft().waiting, error)
+            return True
+        if shorter is not None:
+            queue[0] = shorter
+        return shorter is not None
 
     def _send(self, attempt: Attempt, session: Sends, queue: deque[Sending]) -> DeliveryError | None:
         """Send the first of the letters, or put a shorter one in its place.
@@ -165,15 +188,13 @@ class Delivery:
         """
         sending = queue[0]
         size, limit = len(sending.letter.content), session.peer.size_limit
-        if 0 < limit < size and (shorter := attempt.composer.shorter(sending, limit)):
-            queue[0] = shorter
+        if 0 < limit < size and self._shorten(attempt, queue, limit):
             return None
         failed = None
         try:
             failed = self._offer(attempt, session, sending)
         except (LetterRejected, SessionRefused) as error:
-            if too_large(size, error) and (shorter := attempt.composer.shorter(sending, size // 4)):
-                queue[0] = shorter
+            if too_large(size, error) and self._shorten(attempt, queue, size // 4):
                 return None
             if not isinstance(error, LetterRejected):
                 raise

@@ -502,6 +502,69 @@ def test_a_letter_that_cannot_be_composed_is_set_aside_loudly_and_the_others_go(
     assert letter.aside
 
 
+LACKS = [OSError(24, "Too many open files"), MemoryError(), ImportError("no module")]
+
+
+@pytest.mark.parametrize("lack", LACKS, ids=["files", "memory", "module"])
+def test_a_letter_that_cannot_be_composed_for_want_of_something_is_tried_again(
+    file: Path, server: MailServer, lack: Exception
+) -> None:
+    class Lacking:
+        lacks = True
+
+        def __bool__(self) -> bool:
+            if self.lacks:
+                raise lack
+            return False
+
+    subject: Any = Lacking()
+    story = Story(file, server)
+    story.wording = Wording("shop", subjects={"lacking": subject})
+    story.alert("Disk full", kind="lacking")
+    story.alert("Quota used up", kind="quota")
+    story.work()
+    (failed,) = story.recorder.named("smtp_send_failed")
+    assert (failed.fields["stage"], failed.fields["category"]) == ("compose", "temporary")
+    assert 0 < failed.fields["retry_in_s"] <= 10
+    assert [header(mail, "X-Alertlog-Kind") for mail in server.mails] == ["quota"]
+    assert [letter.aside for letter in story.letters] == [False]
+    subject.lacks = False
+    story.work(after=10)
+    assert [header(mail, "X-Alertlog-Kind") for mail in server.mails] == ["quota", "lacking"]
+    assert story.letters == []
+
+
+@pytest.mark.parametrize("said", ["at the start", "of the mail"])
+@pytest.mark.parametrize(("error", "aside"), [(RuntimeError("not a template"), True), (MemoryError(), False)])
+def test_a_letter_whose_shorter_form_cannot_be_composed_blocks_no_other(
+    file: Path, said: str, error: Exception, aside: bool
+) -> None:
+    replies: dict[str, Any] = {"EHLO": "250-scripted.example\n250 SIZE 60000"}
+    if said == "of the mail":
+        replies = {"dot": ["552 5.3.4 too big", "250 ok"]}
+
+    with ScriptedServer(replies) as server:
+
+        class Broken:
+            def __bool__(self) -> bool:
+                if "EHLO" in server.steps:
+                    raise error
+                return False
+
+        subjects: Any = {"large": Broken()}
+        story = Story(file, server)
+        story.wording = Wording("shop", subjects=subjects)
+        story.alert("Disk full", kind="large", traceback="\n".join(f"line {number}" for number in range(9_000)))
+        story.alert("Quota used up", kind="quota")
+        story.work()
+        (failed,) = story.recorder.named("smtp_send_failed")
+        assert of_scripted(server, "X-Alertlog-Kind")[-1] == "quota"
+    assert len(story.recorder.named("smtp_send_succeeded")) == 1
+    assert failed.fields["stage"] == "compose"
+    assert failed.fields["alert"]["message"] == "Disk full"
+    assert [letter.aside for letter in story.letters] == [aside]
+
+
 def test_a_broken_template_of_the_deployers_costs_no_mail_and_is_told_once_until_it_changes(
     file: Path, server: MailServer, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,11 @@ from alertlog.fate import NOT_EXECUTABLE, NOT_FOUND, Fate
 from alertlog.oom import most_memory, oom_kills
 from alertlog.passing import Passage, Tail
 
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+"""A terminal sends these to all that is in its foreground."""
+SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Nothing is wrong with the command: a limit on processes, memory or files is reached."""
 MERCY = 10.0
 """Seconds from SIGTERM to SIGKILL for a command whose time is over."""
 
@@ -40,6 +45,7 @@ class Child:
         self._passage = Passage(tail)
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
+        self._unwatched: subprocess.Popen[bytes] | None = None
         self._trouble = Fate(0)
         self._own_group = not in_foreground()
         self._early: list[int] = []
@@ -59,36 +65,61 @@ class Child:
     def start(self) -> None:
         """Start it; that it can't be started is its fate."""
         try:
-            self._process = process = subprocess.Popen(
-                self._command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                # All of it can be ended so. In a terminal's foreground it has to be in our group to read from there.
-                process_group=0 if self._own_group else None,
-            )
+            self._process = process = self._begun()
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
             words = getattr(error, "strerror", None) or str(error)
             self._trouble = Fate(NOT_FOUND if missing else NOT_EXECUTABLE, trouble=words)
-            self._passage.close()
             self._ended.set()
             return
-        for stream, pipe, target in (("stdout", process.stdout, 1), ("stderr", process.stderr, 2)):
-            assert pipe is not None
-            self._passage.open(stream, os.dup(pipe.fileno()), target)
-            pipe.close()
-        threading.Thread(target=self._await, args=(process,), name="alertlog-command", daemon=True).start()
+        self._watch(process)
         for number in self._early:
             process.send_signal(number)
 
-    def _await(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
-        self._seconds = time.monotonic() - self._began
-        self._ended.set()
+    def _begun(self) -> subprocess.Popen[bytes]:
+        # What passes its output on runs first: output that nobody takes from a pipe would end it by SIGPIPE.
+        outputs = self._passage.open("stdout", 1), self._passage.open("stderr", 2)
+        try:
+            return self._popen(*outputs)
+        except OSError as error:
+            if error.errno not in SCARCE:
+                raise
+            scarce = error
+        finally:
+            for output in outputs:
+                if output is not None:
+                    os.close(output)
+        self._passage.close()  # whose threads and pipes may be what the command needs
+        self._passage.troubles.append(f"its output is in no mail, as it can't be read along: {scarce.strerror}")
+        return self._popen(None, None)
+
+    def _popen(self, stdout: int | None, stderr: int | None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command,
+            stdout=stdout,
+            stderr=stderr,
+            # All of it can be ended so. In a terminal's foreground it has to be in our group to read from there.
+            process_group=0 if self._own_group else None,
+        )
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        waiter = threading.Thread(target=self._await, args=(process,), name="alertlog-command", daemon=True)
+        try:
+            waiter.start()
+        except RuntimeError:  # there is no further thread to be had
+            self._unwatched = process
+
+    def _await(self, process: subprocess.Popen[bytes], seconds: float | None = None) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            self._seconds = time.monotonic() - self._began
+            self._ended.set()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for its end, at most so many seconds; return whether it has ended. Signals are passed on meanwhile."""
+        if self._unwatched is not None:
+            self._await(self._unwatched, seconds)
+            return self._ended.is_set()
         return self._ended.wait(seconds)
 
     def end(self) -> None:
@@ -111,9 +142,9 @@ class Child:
     def fate(self) -> Fate:
         """Return how it ended, once it has, and the rest of its output is passed on."""
         process = self._process
+        self._passage.close()
         if process is None:
             return self._trouble
-        self._passage.close()
         return Fate(
             process.wait(),
             self._seconds,
@@ -127,7 +158,7 @@ class Child:
 
     @contextmanager
     def passing_signals_on(self) -> Iterator[None]:
-        """Meanwhile the signals that end a program go to the command, which decides; for the main thread."""
+        """Meanwhile the signals that others send to a program go to the command, which decides; for the main thread."""
         before: dict[int, Any] = {}
         try:
             for number in map(int, PASSED_ON):
@@ -142,7 +173,7 @@ class Child:
         self._passed_on = number
         if self._process is None:
             self._early.append(number)
-        elif number != signal.SIGINT or self._own_group:  # else the terminal has sent it to the command, too
+        elif number not in OF_THE_KEYBOARD or self._own_group:  # else the terminal has sent it to the command, too
             self._process.send_signal(number)
 
 

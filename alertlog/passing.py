@@ -67,25 +67,39 @@ class Passage:
 
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
-        self._threads: list[Thread] = []
-        self._ended, self._end = os.pipe()
+        self._passing: list[tuple[Thread, int]] = []
         self.troubles: list[str] = []
 
-    def open(self, stream: str, source: int, target: int) -> None:
-        """Pass on what comes from one file descriptor, which is closed at the end, to another."""
-        thread = Thread(target=self._pass, args=(stream, source, target), name=f"alertlog-{stream}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def open(self, stream: str, target: int) -> int | None:
+        """Begin to pass on to a file descriptor what is written to the one returned, to be closed by the caller.
+
+        Return None where the machine has no room for that: then the command is to write to its target itself.
+        """
+        taken: list[int] = []
+        try:
+            source, write = _pipe(taken)
+            ended, end = _pipe(taken)
+            words = (stream, source, target, ended)
+            thread = Thread(target=self._pass, args=words, name=f"alertlog-{stream}", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no further thread to be had
+            for descriptor in taken:
+                os.close(descriptor)
+            self.troubles.append(f"{stream} is in no mail, as it can't be read along: {error}")
+            return None
+        self._passing.append((thread, end))
+        return write
 
     def close(self) -> None:
         """The command has ended: pass on what is left, and return."""
-        os.close(self._end)
-        for thread in self._threads:
+        passing, self._passing = self._passing, []
+        for _thread, end in passing:
+            os.close(end)
+        for thread, _end in passing:
             thread.join()
-        os.close(self._ended)
 
-    def _pass(self, stream: str, source: int, target: int) -> None:
-        left = _Left(source, self._ended)
+    def _pass(self, stream: str, source: int, target: int, ended: int) -> None:
+        left = _Left(source, ended)
         try:
             while data := left.read():
                 self._tail.add(stream, data)
@@ -95,6 +109,7 @@ class Passage:
             return
         finally:
             os.close(source)
+            os.close(ended)
 
     def _give(self, stream: str, data: bytes, target: int) -> int:
         """Return where to go on to: to nowhere if a disk is full, which is no reason to end the command."""
@@ -133,6 +148,12 @@ class _Left:
             self._until, self._owed = time.monotonic() + LINGER, _unread(self._source)
         wait = self._until - time.monotonic()
         return self._owed > 0 or (wait > 0 and bool(select.select([self._source], [], [], wait)[0]))
+
+
+def _pipe(taken: list[int]) -> tuple[int, int]:
+    ends = os.pipe()
+    taken += ends
+    return ends
 
 
 def _unread(source: int) -> int:

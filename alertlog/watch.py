@@ -25,6 +25,7 @@ from alertlog.fate import Fate
 from alertlog.handler import AlertHandler
 from alertlog.lines import Kept, lines_of
 from alertlog.passing import Tail
+from alertlog.redact import Redactor
 from alertlog.words import ENGLISH
 
 LOGGER = "alertlog.run"
@@ -71,8 +72,7 @@ def run(job: Job) -> int:
         fate = child.fate()
         mail.guarded(lambda: mail.tell_end(fate))
     mail.close()
-    for trouble in (*child.troubles, *mail.troubles):
-        _say(trouble)
+    _say([*child.troubles, *mail.troubles])
     return fate.code
 
 
@@ -101,7 +101,7 @@ class Mail:
         try:
             tell()
         except Exception as error:
-            self.troubles.append(f"{self._job.called} could not be watched: {type(error).__name__}: {error}")
+            self.troubles.append(f"alerting failed: {type(error).__name__}: {error}")
 
     def tell_overrun(self) -> None:
         """It runs for longer than it should."""
@@ -133,10 +133,16 @@ class Mail:
 
     def close(self) -> None:
         """Wait for the mail: each handler at most its `shutdown_timeout`, all at the same time; or until Ctrl-C."""
-        threads = [threading.Thread(target=handler.close, daemon=True) for handler in self._handlers]
+        threads = []
         try:
-            for thread in threads:
-                thread.start()
+            for handler in self._handlers:
+                thread = threading.Thread(target=self.guarded, args=(handler.close,), daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # there is no further thread to be had
+                    self.guarded(handler.close)
+                else:
+                    threads.append(thread)
             for thread in threads:
                 thread.join()
         except KeyboardInterrupt:  # the alert is kept; nor is it to be waited for at the interpreter's end
@@ -185,6 +191,9 @@ def _fill_gaps() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
-def _say(message: str) -> None:
-    with suppress(OSError):  # nobody reads it: no reason for another exit code
-        os.write(2, f"alertlog: {message}\n".encode("utf-8", "backslashreplace"))
+def _say(troubles: list[str]) -> None:
+    """Print what went wrong, without secrets: an exception may say what it was given."""
+    redactor = Redactor.of(os.environ)
+    for trouble in troubles:
+        with suppress(OSError):  # nobody reads it: no reason for another exit code
+            os.write(2, f"alertlog: {redactor.text(trouble)}\n".encode("utf-8", "backslashreplace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from alertlog.passing import CHUNK, LINES_KEPT, Passage, Tail
+from tests.test_courier import NO_STACK
 
 
 def kept(tail: Tail) -> list[str]:
@@ -91,13 +93,18 @@ def filled(pipe: int) -> int:
     return size
 
 
+def opened(passage: Passage, stream: str, target: int) -> int:
+    write = passage.open(stream, target)
+    assert write is not None
+    return write
+
+
 @contextmanager
 def passing(tail: Tail) -> Iterator[tuple[int, int, Passage]]:
     """What a command writes to, what its reader reads from, and what is in between."""
-    source, write = os.pipe()
     read, target = os.pipe()
     passage = Passage(tail)
-    passage.open("stdout", source, target)
+    write = opened(passage, "stdout", target)
     try:
         yield write, read, passage
     finally:
@@ -159,9 +166,8 @@ def test_the_command_meets_a_broken_pipe_where_nobody_reads() -> None:
 def test_a_full_disk_is_told_and_the_command_goes_on() -> None:
     tail = Tail("job")
     passage = Passage(tail)
-    source, write = os.pipe()
     full = os.open("/dev/full", os.O_WRONLY)
-    passage.open("stderr", source, full)
+    write = opened(passage, "stderr", full)
     for piece in (b"one\n", bytes(4 * CHUNK), b"\ntwo\n"):
         os.write(write, piece)
     os.close(write)
@@ -174,11 +180,10 @@ def test_a_full_disk_is_told_and_the_command_goes_on() -> None:
 def test_a_target_that_others_have_set_not_to_block_is_waited_for() -> None:
     read, target = os.pipe()
     size = filled(target)
-    source, write = os.pipe()
+    passage = Passage(Tail("job"))
+    write = opened(passage, "stdout", target)
     os.write(write, b"and more")
     os.close(write)
-    passage = Passage(Tail("job"))
-    passage.open("stdout", source, target)
     closing = threading.Thread(target=passage.close)
     closing.start()
     got = b""
@@ -188,3 +193,46 @@ def test_a_target_that_others_have_set_not_to_block_is_waited_for() -> None:
     os.close(read)
     os.close(target)
     assert got.endswith(b"and more")
+
+
+# Where there is no room for that
+
+
+def descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def test_without_a_thread_nothing_is_opened_and_it_is_said() -> None:
+    passage, before = Passage(Tail("job")), descriptors()
+    stack = threading.stack_size(NO_STACK)
+    try:
+        assert passage.open("stdout", 1) is None
+    finally:
+        threading.stack_size(stack)
+    passage.close()
+    assert descriptors() == before
+    assert passage.troubles == ["stdout is in no mail, as it can't be read along: can't start new thread"]
+
+
+@pytest.mark.parametrize("free", [0, 2, 3])
+def test_without_a_file_descriptor_nothing_is_opened_and_it_is_said(free: int) -> None:
+    passage, before = Passage(Tail("job")), descriptors()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(free)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free(), limits[1]))
+    for one in spare:
+        os.close(one)
+    try:
+        assert passage.open("stderr", 2) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    passage.close()
+    assert descriptors() == before
+    (trouble,) = passage.troubles
+    assert "Too many open files" in trouble
+
+
+def lowest_free() -> int:
+    number = os.open(os.devnull, os.O_RDONLY)
+    os.close(number)
+    return number

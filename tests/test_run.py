@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from alertlog.passing import Tail
 from alertlog.testing import Mail, MailServer
 from tests.programs import PATIENCE, Site, told
 from tests.servers import ScriptedServer, silence
+from tests.test_courier import NO_STACK
 
 READY = 'echo ready; read line; echo "$line"'
 """A shell's part that says so when it runs, and then waits to be told to go on."""
@@ -108,7 +110,9 @@ def test_what_follows_the_command_is_the_commands_own(site: Site, words: tuple[s
     assert done == Done(0, b"--name x --help -- y\n", b"")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+)
 def test_a_signal_goes_to_the_command_which_decides(site: Site, server: MailServer, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
     with running(site, "--", "sh", "-c", f"trap 'echo caught; exit 7' {name}; {READY}") as process:
@@ -188,17 +192,20 @@ def test_without_an_open_output_the_command_runs_and_its_output_goes_nowhere(sit
     assert "stdout   sh: lost" in only(server).text
 
 
-def test_in_a_terminal_the_command_reads_and_has_ctrl_c_once(site: Site, server: MailServer) -> None:
-    program = """
+@pytest.mark.parametrize(("key", "name"), [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")], ids=["ctrl-c", "ctrl-backslash"])
+def test_in_a_terminal_the_command_reads_and_has_its_keys_once(
+    site: Site, server: MailServer, key: bytes, name: str
+) -> None:
+    program = f"""
 import signal, sys
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
+signal.signal(signal.{name}, lambda *_: print("interrupted", flush=True))
 print("ready", flush=True)
 while line := sys.stdin.readline():
     print("read", line.strip(), flush=True)
 """
     with terminal(site, "--", sys.executable, "-c", program) as (process, screen):
         said = until(screen, b"ready")
-        os.write(screen, b"\x03")
+        os.write(screen, key)
         said += until(screen, b"interrupted")
         os.write(screen, b"hello\n")
         said += until(screen, b"read hello")
@@ -458,8 +465,73 @@ def test_a_handler_that_breaks_changes_nothing_for_the_command(site: Site, serve
     )
     done = run(site, "--config", "mine:LOGGING", "--", "sh", "-c", "exit 4")
     assert done.code == 4
-    assert b"could not be watched: LookupError: no alert" in done.stderr
+    assert b"alertlog: alerting failed: LookupError: no alert" in done.stderr
     assert "failed with exit code 4" in only(server).text
+
+
+def test_what_is_said_on_standard_error_has_no_secret(site: Site) -> None:
+    (site.folder / "mine.py").write_text(
+        "import os\n"
+        "from alertlog import AlertHandler\n"
+        "class Broken(AlertHandler):\n"
+        "    def alert_of(self, record):\n"
+        "        raise LookupError('no alert with ' + os.environ['API_TOKEN'])\n"
+        "LOGGING = {'handlers': {'a': {'()': Broken}}}\n"
+    )
+    site.environ["API_TOKEN"] = "s3cret-of-the-api"
+    done = run(site, "--config", "mine:LOGGING", "--", "sh", "-c", "exit 4")
+    assert done.code == 4
+    assert b"alerting failed: LookupError: no alert with" in done.stderr
+    assert b"s3cret" not in done.stderr
+
+
+@pytest.mark.parametrize("few", [False, True], ids=["no thread", "no file"])
+def test_where_the_machine_has_no_room_to_read_along_the_command_behaves_as_it_would_without(
+    site: Site, server: MailServer, few: bool
+) -> None:
+    """A limit on processes holds for threads, too."""
+    prepare = [f"import threading; threading.stack_size({NO_STACK})", LAST_FILES][few]
+    program = f"{prepare}; from alertlog.cli import main; main()"
+    words = [sys.executable, "-c", program, "run", "--", "sh", "-c", "echo out; echo err >&2; read line; exit 5"]
+    done = subprocess.run(
+        words, input=b"line\n", capture_output=True, cwd=site.folder, env=site.environ, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stdout) == (5, b"out\n")
+    assert done.stderr.startswith(b"err\n")
+    assert b"in no mail" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+LAST_FILES = """
+import os, resource
+from alertlog import child
+begun = child.Child.start
+def start(self):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 9, limits[1]))  # two pipes for each output, one for Popen
+    begun(self)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+child.Child.start = start
+import signal""".strip()
+
+
+def test_a_command_that_is_waited_for_without_a_thread_has_its_time_and_its_signals(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    stack = threading.stack_size(NO_STACK)
+    child = Child(["sh", "-c", "echo ready; exec sleep 600"], Tail("sh"))
+    try:
+        with child.passing_signals_on():
+            child.start()
+            assert not child.wait(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert child.wait(PATIENCE)
+    finally:
+        threading.stack_size(stack)
+    assert child.fate().code == 143
+    assert len(child.troubles) == 2
 
 
 def test_a_mute_server_holds_the_end_for_the_given_time_at_most_and_the_next_run_sends(

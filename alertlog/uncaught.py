@@ -11,7 +11,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeAlias
 from weakref import ReferenceType, ref
@@ -25,6 +24,7 @@ ASYNCIO = "asyncio"
 
 _ENDS = (KeyboardInterrupt, SystemExit)
 _Handler: TypeAlias = "ReferenceType[SettingsView]"
+_Lost: TypeAlias = Callable[[BaseException], None]
 
 
 class Uncaught:
@@ -43,11 +43,11 @@ class Uncaught:
         It is done when logging is configured, not at the first record: a program may end before it logs anything.
         """
         self._hooks = [
-            _Hook(sys, "excepthook", self._main),
-            _Hook(threading, "excepthook", self._thread),
-            _Hook(sys, "unraisablehook", self._unraisable),
+            _Hook(sys, "excepthook", self._main, self._lost),
+            _Hook(threading, "excepthook", self._thread, self._lost),
+            _Hook(sys, "unraisablehook", self._unraisable, self._lost),
         ]
-        self._tasks = _Tasks(self._handler, self._tell)
+        self._tasks = _Tasks(self._handler, self._tell, self._lost)
         # A logger made now would be one that exists when a `dictConfig` under way comes to disable those.
         if ASYNCIO in logging.root.manager.loggerDict:
             self.listen()
@@ -100,16 +100,37 @@ class Uncaught:
         path, line, function = _place(info[2])
         record = logging.LogRecord(LOGGER, logging.CRITICAL, path, line, message, arguments, info, function)
         record.__dict__.update(extras)
-        handler.handle(record)
+        try:
+            handler.handle(record)
+        except (Exception, SystemExit) as error:  # it must never hide what the program has met with
+            self._lost(error, record)
+
+    def _lost(self, error: BaseException, record: logging.LogRecord | None = None) -> None:
+        """Say that an alert is lost.
+
+        Raises:
+            BaseException: `error` itself, if it is an end that somebody asked for.
+        """
+        let_end(error)
+        handler = self._handler()
+        if handler is None:
+            return
+        record = record or logging.LogRecord(LOGGER, logging.CRITICAL, "", 0, "an uncaught exception", (), None)
+        try:
+            handler.works.report_capture(record, f"{type(error).__name__}: {error}")
+        except (Exception, SystemExit) as late:
+            let_end(late)
+            handler.handleError(record)
 
 
 class _Hook:
     """Stands before another hook of the interpreter, which runs in any case."""
 
-    def __init__(self, module: Any, name: str, take: Callable[..., None]) -> None:
+    def __init__(self, module: Any, name: str, take: Callable[..., None], lost: _Lost) -> None:
         self._module = module
         self._name = name
         self._take: Callable[..., None] | None = take
+        self._lost = lost
         self._earlier: Callable[..., object] = getattr(module, name)
         setattr(module, name, self)
 
@@ -118,8 +139,8 @@ class _Hook:
         try:
             if take is not None:
                 take(*arguments)
-        except (Exception, SystemExit) as error:  # it must never hide what the program has met with
-            let_end(error)
+        except (Exception, SystemExit) as error:
+            self._lost(error)
         finally:
             self._earlier(*arguments)
 
@@ -135,19 +156,22 @@ class _Hook:
 class _Tasks(logging.Handler):
     """Takes up the errors that asyncio logs with an exception, where the handler would not mail them by itself."""
 
-    def __init__(self, handler: _Handler, tell: Callable[..., None]) -> None:
+    def __init__(self, handler: _Handler, tell: Callable[..., None], lost: _Lost) -> None:
         super().__init__(logging.ERROR)
         self._handler = handler
         self._tell = tell
+        self._lost = lost
 
     def emit(self, record: logging.LogRecord) -> None:
         handler = self._handler()
         if handler is None or not record.exc_info or _mails(handler, record):
             return
-        with suppress(Exception):
+        try:
             kind = record.exc_info[0]
             name = "exception" if kind is None else kind.__qualname__
             self._tell(f"Uncaught {name} in asyncio", (), record.exc_info, {"asyncio": record.getMessage()})
+        except Exception as error:  # it must not end the task that logs
+            self._lost(error)
 
 
 def _mails(handler: SettingsView, record: logging.LogRecord) -> bool:

@@ -10,13 +10,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from alertlog import AlertHandler, deployment
 from alertlog.testing import MailServer
-from alertlog.uncaught import ASYNCIO
+from alertlog.uncaught import ASYNCIO, Uncaught
+from alertlog.works import Works
 from tests.programs import Site, told
 
 Make = Callable[..., "Heard"]
@@ -245,6 +247,82 @@ def test_a_handler_that_raises_hides_nothing(make: Make, earlier: list[str], tro
     in_a_thread(ValueError("b"))
     handler.close()
     assert earlier == ["main KeyError", "thread ValueError"]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """What is said to be lost, and why."""
+    events = [record.__dict__ for record in caplog.records if record.name == "alertlog"]
+    assert {event["event"] for event in events} <= {"alert_capture_failed"}
+    return [(event["alert"]["message"], event["msg"].split("; ")[0]) for event in events]
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("ours"), SystemExit("ours")])
+def test_an_alert_that_a_handler_does_not_take_is_told_by_an_event(
+    earlier: list[str], caplog: pytest.LogCaptureFixture, asyncio_log: logging.Logger, trouble: BaseException
+) -> None:
+    class Broken(Heard):
+        def handle(self, _record: logging.LogRecord) -> bool:
+            raise trouble
+
+    handler = Broken()
+    uncaught(KeyError("a"))
+    lose_a_task()
+    handler.close()
+    why = f"alert_capture_failed: {type(trouble).__name__}: ours"
+    assert told(caplog) == [("Uncaught KeyError", why), ("Uncaught ValueError in asyncio", why)]
+    assert earlier == ["main KeyError"]
+
+
+def test_what_can_not_even_be_asked_for_its_name_is_told_by_an_event(
+    make: Make, earlier: list[str], caplog: pytest.LogCaptureFixture, asyncio_log: logging.Logger
+) -> None:
+    class Nameless:
+        def __getattr__(self, _name: str) -> str:
+            raise LookupError("no name")
+
+    handler = make()
+    asyncio_log.propagate = False
+    sys.unraisablehook(SimpleNamespace(exc_type=KeyError, exc_value=None, exc_traceback=None, object=Nameless()))
+    asyncio_log.error("%d", "no number", exc_info=raised(ValueError("x")))
+    assert told(caplog) == [
+        ("an uncaught exception", "alert_capture_failed: LookupError: no name"),
+        ("an uncaught exception", "alert_capture_failed: TypeError: %d format: a real number is required, not str"),
+    ]
+    assert handler.records == []
+    assert earlier == ["unraisable KeyError"]
+
+
+def test_where_no_event_can_be_written_it_is_told_as_logging_does(
+    earlier: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(Heard):
+        broken = False
+
+        @property
+        def works(self) -> Works:
+            if self.broken:
+                raise SystemExit("no works")
+            return super().works
+
+        def handle(self, _record: logging.LogRecord) -> bool:
+            raise RuntimeError("ours")
+
+    handler = Broken()
+    Broken.broken = True
+    uncaught(KeyError("a"))
+    Broken.broken = False
+    handler.close()
+    said = capsys.readouterr().err
+    assert "RuntimeError: ours" in said
+    assert "no works" in said
+    assert earlier == ["main KeyError"]
+
+
+def test_a_handler_that_is_gone_by_then_has_nobody_to_tell(earlier: list[str]) -> None:
+    hooks_of_one = Uncaught(AlertHandler())
+    gc.collect()
+    hooks_of_one._lost(KeyError("a"))
+    assert earlier == []
 
 
 def test_ctrl_c_in_the_middle_counts_after_the_earlier_hook(make: Make, earlier: list[str]) -> None:

@@ -16,6 +16,7 @@ from alertlog.listing import moment, number
 from alertlog.mistakes_outbox import OF_WHAT_WAITS
 from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
+from alertlog.route import overall
 from alertlog.steps import Step, Stopwatch
 from alertlog.unread import unread
 
@@ -189,7 +190,7 @@ def _of_outbox(outbox: Outbox, now: float) -> Backlog:
     untold = list(_to_tell(outbox, now))
     times = [_since(letter.draft.incidents, letter.created) for letter in waiting]
     times += [_since([incident], incident.last) for incident in untold]
-    gate = outbox.gate()
+    gate = overall(outbox.gates())
     error = next((letter.error for letter in waiting if letter.error), gate.error if gate.failures else "")
     aside = len(letters) - len(waiting)
     return Backlog(len(waiting), len(untold), 0, aside, min(times, default=None), error, _silences(outbox, now))

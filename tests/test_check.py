@@ -22,9 +22,12 @@ from click.testing import CliRunner, Result
 
 from alertlog.advice import Advice, Rule, Seen, advise
 from alertlog.cli import main
+from alertlog.gate import Gate
 from alertlog.journal import Journal
 from alertlog.network import NETWORK, Network, reached
+from alertlog.outbox import Outbox
 from alertlog.ownership import Owner
+from alertlog.policy import Pace
 from alertlog.steps import LONGEST, Step, Stopwatch
 from alertlog.testing import MailServer, ManualClock
 from alertlog.walk_outbox import File, Room, amount, file_system, mounts, room_step
@@ -631,6 +634,18 @@ def test_what_could_not_be_sent_waits_with_the_reason(scene: Scene) -> None:
     assert (step.facts["mails"], step.facts["aside"], step.outcome) == (1, 0, "ok")
     assert "Connection refused" in step.facts["last_error"]
     assert re.fullmatch(r"1 mail, the oldest for \d+ s; the last attempt failed: .*refused", step.text)
+
+
+def test_what_is_in_the_way_is_told_of_all_servers_together(scene: Scene) -> None:
+    scene.outbox.parent.mkdir()
+    with Outbox(Owner("etl", "alerts"), Pace(), scene.outbox) as outbox:
+        outbox.set_gate(Gate(way=0, failures=2, due=TIME, category="temporary", error="the first refused"))
+        outbox.set_gate(Gate(way=1))
+        step = scene.check_offline(**settings()).step("waiting")
+        assert (step.text, step.facts["last_error"]) == ("nothing waits", "")
+        outbox.set_gate(Gate(way=1, failures=1, due=TIME, category="temporary", error="the second hung up"))
+        step = scene.check_offline(**settings()).step("waiting")
+    assert step.facts["last_error"] == "the first refused; the second hung up"
 
 
 def test_what_is_told_or_muted_does_not_wait(scene: Scene) -> None:

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from alertlog import completing
-from alertlog.console import CONFIGURATION, FAILED, UNUSABLE, config_option, desks, exiting, fail, handlers
+from alertlog.console import (
+    CONFIGURATION,
+    FAILED,
+    UNUSABLE,
+    config_option,
+    desks,
+    exiting,
+    fail,
+    handlers,
+    outbox_option,
+    refuse_ambiguous,
+)
 from alertlog.manual import Page
 from alertlog.specimens import OCCASIONS, Occasion
 
 if TYPE_CHECKING:
-    from alertlog.preview import Form, Planned
+    from alertlog.preview import Form, Meant, Planned
 
 ENDINGS = {"text": ".txt", "html": ".html", "eml": ".eml"}
 """Of the name of a file, by the form of the mail in it."""
@@ -23,7 +34,7 @@ ENDINGS = {"text": ".txt", "html": ".html", "eml": ".eml"}
     cls=Page,
     exits={
         0: "shown",
-        1: "it is not in the outbox, or nothing here can open it",
+        1: "it is not in the outbox, several are meant, or nothing here can open it",
         75: UNUSABLE,
         78: "the configuration is wrong, or a template of your own fails: for you to repair",
     },
@@ -50,6 +61,7 @@ ENDINGS = {"text": ".txt", "html": ".html", "eml": ".eml"}
 )  # fmt: skip
 @click.option("--handler", "name", metavar="NAME", help="Which handler's mail; the first one's by default.")
 @config_option
+@outbox_option
 def preview(
     kind: str,
     occasion: Occasion | None,
@@ -59,6 +71,7 @@ def preview(
     incidents: tuple[str, ...],
     name: str | None,
     config: str | None,
+    only: str | None,
 ) -> None:
     """Show what a mail would look like, without sending it.
 
@@ -71,10 +84,12 @@ def preview(
         raise click.UsageError("a letter has a reason already: --letter goes without --reason")
     if name is not None and (letter is not None or incidents):
         raise click.UsageError("what is in the outbox has its handler: --handler goes with made-up alerts only")
+    if only is not None and letter is None and not incidents:
+        raise click.UsageError("made-up alerts are in no outbox: --outbox goes with --letter and --incident")
     if letter is not None:
-        planned = _waiting(letter, config)
+        planned = _waiting(letter, config, only)
     elif incidents:
-        planned = _about(incidents, occasion, config)
+        planned = _about(incidents, occasion, config, only)
     else:
         planned = _sample(kind, occasion, name, config)
     _show(planned, form or ("html" if opened else "text"), opened)
@@ -93,25 +108,36 @@ def _sample(kind: str, occasion: Occasion | None, name: str | None, config: str 
     return sample(named[0], kind, occasion or "first")
 
 
-def _waiting(letter: int, config: str | None) -> Planned:
+def _waiting(letter: int, config: str | None, only: str | None) -> Planned:
     from alertlog.preview import waiting
 
     with exiting():
-        found = waiting(desks(config), letter)
-    return found or fail(f"no letter {letter} in the outbox", FAILED)
+        found = waiting(desks(config, only), letter)
+    refuse_ambiguous([str(letter)] * len(found))
+    return found[0] if found else fail(f"no letter {letter} in the outbox", FAILED)
 
 
-def _about(incidents: tuple[str, ...], occasion: Occasion | None, config: str | None) -> Planned:
-    from alertlog.preview import about
+def _about(incidents: tuple[str, ...], occasion: Occasion | None, config: str | None, only: str | None) -> Planned:
+    from alertlog.preview import about, meant
 
     if not all(incidents):
         raise click.BadParameter("is empty", param_hint="--incident")
     with exiting():
-        try:
-            found = about(desks(config), incidents, occasion)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
-    return found or fail(f"no incident {' or '.join(incidents)} in the outbox", FAILED)
+        found = meant(desks(config, only), incidents)
+    if not found:
+        fail(f"no incident {' or '.join(incidents)} in the outbox", FAILED)
+    _refuse_several(found, " or ".join(incidents))
+    try:
+        return about(found[0], occasion)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _refuse_several(found: list[Meant], targets: str) -> None:
+    """A mail tells of one owner's incidents, from one outbox; whose, nobody is to guess."""
+    refuse_ambiguous([targets] * len({one.desk.place for one in found}))
+    if len(found) > 1:
+        fail(f"of several handlers: {'; '.join(map(str, found))}; say which by --incident NUMBER", FAILED)
 
 
 def _show(planned: Planned, form: Form, opened: bool) -> None:

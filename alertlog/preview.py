@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from alertlog.desk import Desk
     from alertlog.handler import AlertHandler
     from alertlog.letter import Wording
+    from alertlog.ownership import Owner
     from alertlog.planning import Post
     from alertlog.works import Works
 
@@ -45,6 +46,19 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Meant:
+    """Open incidents of one owner, in one outbox."""
+
+    desk: Desk
+    owner: Owner
+    incidents: tuple[Incident, ...]
+
+    def __str__(self) -> str:
+        numbers = ", ".join(str(incident.id) for incident in self.incidents)
+        return f"{numbers} of {self.owner.service} {self.owner.handler}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """A mail as its reader, or a server, would see it.
 
@@ -64,40 +78,51 @@ def sample(handler: AlertHandler, kind: str, occasion: Occasion) -> Planned:
     return Planned(specimens.draft(handler, kind, occasion), handler.works, handler.works.post())
 
 
-def waiting(desks: Sequence[Desk], number: int) -> Planned | None:
-    """Return the letter of that number, as the outbox numbers them; None if there is none.
+def waiting(desks: Sequence[Desk], number: int) -> list[Planned]:
+    """Return the letters of that number: each outbox has its own.
 
     Raises:
         OutboxError: an outbox can't be read.
     """
+    found = []
     for desk in desks:
         for owner in desk.registered():
             with desk.part(owner) as outbox:
-                for letter in outbox.letters.all():
-                    if letter.id == number:
-                        return Planned(letter.draft, desk.works(owner), desk.post(owner))
-    return None
+                letters = [letter for letter in outbox.letters.all() if letter.id == number]
+            found += [Planned(letter.draft, desk.works(owner), desk.post(owner)) for letter in letters]
+    return found
 
 
-def about(desks: Sequence[Desk], targets: Sequence[str], occasion: Occasion | None) -> Planned | None:
-    """Return a mail about what is in the outbox, as it stands now: of several incidents, a digest.
+def meant(desks: Sequence[Desk], targets: Sequence[str]) -> list[Meant]:
+    """Return what is meant in the outboxes, for each owner: no mail tells of the incidents of two.
 
     Args:
         targets: numbers or fingerprints of incidents, or kinds.
-        occasion: by default what the next mail is for.
 
     Raises:
         OutboxError: an outbox can't be read.
-        ValueError: several incidents are meant, which only a digest can tell.
     """
+    found = []
     for desk in desks:
         for owner in desk.registered():
             with desk.part(owner) as outbox:
-                found = [incident for incident in outbox.incidents.all() if _is_meant(incident, targets)]
-            if found:
-                works = desk.works(owner)
-                return Planned(_draft(found, occasion, works.clock.wall()), works, desk.post(owner))
-    return None
+                incidents = tuple(incident for incident in outbox.incidents.all() if _is_meant(incident, targets))
+            if incidents:
+                found.append(Meant(desk, owner, incidents))
+    return found
+
+
+def about(meant: Meant, occasion: Occasion | None) -> Planned:
+    """Return a mail about what is in the outbox, as it stands now: of several incidents, a digest.
+
+    Args:
+        occasion: by default what the next mail is for.
+
+    Raises:
+        ValueError: several incidents are meant, which only a digest can tell.
+    """
+    works = meant.desk.works(meant.owner)
+    return Planned(_draft(meant.incidents, occasion, works.clock.wall()), works, meant.desk.post(meant.owner))
 
 
 def _is_meant(incident: Incident, targets: Sequence[str]) -> bool:

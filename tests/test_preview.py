@@ -213,6 +213,8 @@ def test_without_any_configuration_the_environment_is_enough(
         ("--letter", "1", "--handler", "alerts"),
         ("--incident", "quota", "--handler", "alerts"),
         ("--incident", ""),
+        ("quota", "--outbox", "state/alerts.sqlite3"),
+        ("--letter", "1", "--outbox", "nowhere.sqlite3"),
         ("--handler", "nobody"),
         ("--format", "pdf"),
         ("--reason", "whim"),
@@ -290,6 +292,46 @@ def test_what_is_not_in_the_outbox_cannot_be_shown(outbox: Outbox, run: Run) -> 
         result = run(*words)
         assert (result.exit_code, result.stdout) == (1, "")
         assert words[1] in result.stderr
+
+
+@pytest.fixture
+def other(outbox: Outbox, place: Path) -> Iterator[Outbox]:
+    """The outbox of a third handler, which has letter 1 and an incident of the kind `quota` as the first one has."""
+    path = place.with_name("other.sqlite3")
+    pager = f"  pager: {{class: alertlog.AlertHandler, service: etl, outbox: {path}}}\n"
+    config = Path("logging.yaml")
+    config.write_text(config.read_text().replace("formatters:\n", f"{pager}formatters:\n"))
+    with Outbox(Owner("etl", "pager"), Pace(), path) as other:
+        for one, message in ((outbox, "Quota used up"), (other, "Pager quota used up")):
+            add(one, tally(message, kind="quota"))
+            assert claimed(one) == 1
+        yield other
+
+
+@pytest.mark.parametrize("words", [("--letter", "1"), ("--incident", "quota"), ("--incident", "1")])
+def test_what_several_outboxes_have_needs_the_name_of_one(
+    other: Outbox, place: Path, run: Run, words: tuple[str, str]
+) -> None:
+    result = run(*words)
+    expected = f"alertlog: in several outboxes: {words[1]}; nothing was done: say which by --outbox\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", expected)
+    assert "\nPager quota used up\n" in shown(run(*words, "--outbox", str(place.with_name("other.sqlite3"))))
+    assert "\nQuota used up\n" in shown(run(*words, "--outbox", str(place)))
+
+
+def test_an_incident_that_several_handlers_have_in_one_outbox_needs_its_number(
+    outbox: Outbox, place: Path, run: Run
+) -> None:
+    add(outbox, tally("Quota used up", kind="quota"))
+    with Outbox(Owner("etl", "second"), Pace(), place) as second:
+        add(second, tally("The second's quota used up", kind="quota"))
+        (first_one,), (second_one,) = outbox.incidents.all(), second.incidents.all()
+        result = run("--incident", "quota")
+        said = f"of several handlers: {first_one.id} of etl alerts; {second_one.id} of etl second; say which"
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert said in result.stderr
+        assert "\nQuota used up\n" in shown(run("--incident", str(first_one.id)))
+        assert "The second's quota used up" in shown(run("--incident", str(second_one.id)))
 
 
 def test_where_there_is_no_outbox_nothing_is_found_and_none_is_made(place: Path, run: Run) -> None:

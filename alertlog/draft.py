@@ -11,10 +11,11 @@ from alertlog.alert import Alert, Incident, encode
 Reason = Literal["opening", "follow-up", "closing", "resolved", "digest", "test"]
 """Why a mail exists."""
 
-Cause = Literal["", "burst", "ration", "repair"]
+Cause = Literal["", "burst", "ration", "repair", "end"]
 """Why a digest is one: too many opened at once, the ration did not allow more, or sending failed until now.
 
-A lone mail has one only where it is late because sending failed.
+A lone mail has one only where it is late because sending failed, or where it closes an incident that has not been
+quiet, because the last process on the outbox ends.
 """
 
 
@@ -27,7 +28,7 @@ class Draft:
         date: Unix time in seconds, for the Date header.
         reason: why this mail exists.
         incidents: as they were when the draft was made; several only in a digest.
-        cause: why a digest is one, or a lone mail late; else "".
+        cause: why a digest is one, or a lone mail late or early; else "".
     """
 
     message_id: str

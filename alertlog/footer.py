@@ -28,6 +28,7 @@ _CAUSES: Mapping[Cause, str] = {
     "burst": "Many different alerts came at once: the first has a mail of its own, this one tells the others.",
     "ration": "More was due than the hour's ration of mails allows, so this mail tells it together.",
     "repair": "Mail could not be sent for a while; this mail tells what has gathered.",
+    "end": "The last program on the outbox ended; this mail tells what no earlier one did.",
 }
 _DELAYED = "Delayed by {duration}."
 _MUTED = "Delayed by {duration}: it was muted."
@@ -80,7 +81,8 @@ class Footer:
 
     def lines(self) -> Iterator[str]:
         draft, say = self.draft, self.words.say
-        yield say(_REASONS[draft.reason])
+        if draft.cause != "end":
+            yield say(_REASONS[draft.reason])
         if draft.cause:
             yield say(_CAUSES[draft.cause])
         yield from self._delay()

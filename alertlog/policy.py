@@ -75,7 +75,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One mail to write about these incidents; where it is a digest, why it is one."""
+    """One mail to write about these incidents; where it is a digest, or comes at another time, why."""
 
     reason: Reason
     incidents: tuple[Incident, ...]
@@ -105,7 +105,7 @@ def decide(incidents: Sequence[Incident], situation: Situation, pace: Pace) -> l
     """Return the mails to write now about incidents that no unsent letter speaks of yet."""
     tests = [Plan("test", (incident,)) for incident in incidents if incident.alert.test]
     plans = [
-        Plan(reason, (incident,))
+        Plan(reason, (incident,), _cause(reason, incident, situation, pace))
         for incident in incidents
         if not incident.alert.test and (reason := _reason(incident, situation, pace))
     ]
@@ -153,6 +153,10 @@ def _reason(incident: Incident, situation: Situation, pace: Pace) -> Reason | No
     return None
 
 
+def _cause(reason: Reason, incident: Incident, situation: Situation, pace: Pace) -> Cause:
+    return "end" if reason == "closing" and not _quiet(incident, situation.now, pace) else ""
+
+
 def _quiet(incident: Incident, now: float, pace: Pace) -> bool:
     return now - incident.seen >= pace.quiet_after
 
@@ -167,9 +171,12 @@ def _calmed(plans: list[Plan], opened: int) -> list[Plan]:
 
 
 def _merged(plans: list[Plan], cause: Cause) -> list[Plan]:
-    """Return one digest or, of very many incidents, several; a lone mail stays what it is, and says why it is late."""
+    """Return one digest or, of very many incidents, several; a lone mail stays what it is, and says why it is late.
+
+    One that comes because the process ends says that instead: that the trouble may go on matters more.
+    """
     if len(plans) <= 1:
-        return [replace(plan, cause=cause) if cause == "repair" else plan for plan in plans]
+        return [replace(plan, cause=plan.cause or cause) if cause == "repair" else plan for plan in plans]
     incidents = [incident for plan in plans for incident in plan.incidents]
     worst_first = sorted(incidents, key=lambda incident: (-incident.level, -incident.untold, incident.first))
     starts = range(0, len(worst_first), DIGEST_LIMIT)

@@ -23,6 +23,8 @@ _BADGES: Mapping[Reason, str] = {
 }
 _AT_ITS_END: tuple[Reason, ...] = ("closing", "resolved")
 """Mails that tell how an incident went: their readers need no more to act at once."""
+_ENDED = "Program ended"
+"""Stands for "Closing", which reads as if the trouble were over, where only the process is."""
 _FOLDED = "There were too many different alerts to keep: this one stands for several, counted together."
 _MUTED = "Muted from {begin} to {end}: {reason}"
 _MUTED_FOR_DAYS = "Muted from {begin} until {end}: {reason}"
@@ -37,6 +39,14 @@ def view_of(draft: Draft, origin: Origin, words: Words) -> View:
 
 def is_test(draft: Draft) -> bool:
     return draft.reason == "test" or any(incident.alert.test for incident in draft.incidents)
+
+
+def _badge(draft: Draft) -> str:
+    return _ENDED if draft.cause == "end" else _BADGES[draft.reason]
+
+
+def _at_its_end(draft: Draft) -> bool:
+    return draft.reason in _AT_ITS_END and draft.cause != "end"
 
 
 def counted(draft: Draft, words: Words) -> str:
@@ -61,11 +71,11 @@ class _Teller:
         return View(
             words=self.words,
             tone="good" if over else tone_of(incident.level),
-            badge=f"{squeezed(incident.levelname, NAME_LIMIT)} · {say(_BADGES[draft.reason])}",
+            badge=f"{squeezed(incident.levelname, NAME_LIMIT)} · {say(_badge(draft))}",
             notices=((say(_TEST),) if is_test(draft) else ()) + tuple(self._notes(incident)),
             title=self._title(alert),
             leads=tuple(self._leads(draft, incident)),
-            frame="" if draft.reason in _AT_ITS_END else evidence.frame(),
+            frame="" if _at_its_end(draft) else evidence.frame(),
             sections=tuple(evidence.sections()),
             footer=(*footer.lines(), self._fingerprint(incident)),
             hint=hint,
@@ -112,15 +122,17 @@ class _Teller:
 
     def _leads(self, draft: Draft, incident: Incident) -> Iterator[str]:
         place = self._where(hosts_of(incident))
-        if draft.reason in _AT_ITS_END:
+        if _at_its_end(draft):
             yield from self._end(draft, incident)
             yield place
             yield from self._exception(incident.alert)
             return
+        if draft.cause == "end":
+            yield self.words.say("Told now because the program ended; whether it is over is not known.")
         yield from self._exception(incident.alert)
         course = tuple(self._course(incident))
         # Whoever reads of an incident again knows where it is, and wants to hear how it went on.
-        yield from (*course, place) if draft.reason == "follow-up" else (place, *course)
+        yield from (*course, place) if draft.reason in ("follow-up", "closing") else (place, *course)
 
     def _exception(self, alert: Alert) -> Iterator[str]:
         if alert.exception and alert.message and not alert.text:

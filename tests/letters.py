@@ -192,6 +192,7 @@ def samples() -> dict[str, Draft]:
         "quota": draft("opening"),
         "follow-up": draft("follow-up", repeated()),
         "closing": draft("closing", repeated(count=2), date=MOMENT + 190 + 3_600),
+        "ended": draft("closing", repeated(count=20), cause="end", date=MOMENT + 191),
         "resolved": draft("resolved", replace(over, samples=(*over.samples, back))),
         "test": draft("test", incident(alert(message="A test", extras=(), test=True))),
         "digest": draft("digest", repeated(), incident(failure(level=40, levelname="ERROR"), count=3)),

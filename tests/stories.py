@@ -234,6 +234,7 @@ REASONS = {
     "This is the first mail": "opening",
     "The incident goes on": "follow-up",
     "This mail closes the incident": "closing",
+    "The last program on the outbox ended": "closing",
     "The program said that the trouble is over": "resolved",
     "Several incidents were due at once": "digest",
     "An operator asked for this mail": "test",

@@ -17,7 +17,7 @@ from alertlog.alert import Alert
 from alertlog.draft import Cause, Reason
 from alertlog.headers import visible
 from alertlog.layout import HTML_LIMIT
-from alertlog.letter import DETOUR_LIMIT, Detour, Wording, compose
+from alertlog.letter import DETOUR_LIMIT, Detour, Wording, compose, view_for
 from alertlog.mailbox import Mailbox
 from alertlog.subjects import SUBJECT_LIMIT, subject_of
 from alertlog.words import ENGLISH as ENGLISH_WORDS
@@ -140,6 +140,20 @@ def test_what_went_wrong_while_capturing_is_named() -> None:
 def test_a_closing_mail_with_nothing_untold_says_so() -> None:
     mail = read(letter(draft("closing", repeated(accounted=1_238))))
     assert "No further alert since the last mail, 1,238 in all" in text_of(mail)
+
+
+@pytest.mark.parametrize(
+    ("wording", "said"),
+    [(ENGLISH, "whether it is over is not known"), (FRENCH, "on ignore si le problème a pris fin")],
+)
+def test_a_mail_that_comes_because_the_program_ended_does_not_say_that_it_is_over(wording: Wording, said: str) -> None:
+    ended = draft("closing", repeated(alert=failure()), cause="end", date=MOMENT + 191)
+    mail = read(letter(ended, wording))
+    assert said in " ".join(text_of(mail).splitlines()[2:4])
+    assert said in html_of(mail)
+    assert not re.search("[Cc]lo[st]", text_of(mail))
+    assert view_for(ended, wording).frame in text_of(mail).partition("\n\n")[2], "whoever has to act sees where"
+    assert (mail["Importance"], mail["X-Alertlog-Count"]) == ("normal", "1237")
 
 
 def test_further_lines_of_a_value_cannot_pass_for_another_row() -> None:

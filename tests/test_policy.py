@@ -119,6 +119,19 @@ def test_the_last_process_on_the_outbox_tells_what_is_untold_when_it_leaves() ->
     assert reasons(incident(), leaving=True) == ["opening"]
 
 
+def test_a_closing_mail_knows_whether_the_incident_was_quiet_or_only_the_process_ended() -> None:
+    def causes(*incidents: Incident, after: float, **situation: Any) -> list[str]:
+        return [plan.cause for plan in decide(incidents, Situation(TIME + after, PLENTY, **situation), PACE)]
+
+    assert causes(repeated(), after=HOUR - 1, leaving=True) == ["end"]
+    assert causes(repeated(), after=HOUR - 1, leaving=True, repaired=True) == ["end"]
+    assert causes(repeated(), after=HOUR, leaving=True) == [""]
+    assert causes(repeated(), after=HOUR) == [""]
+    assert causes(repeated(), after=300) == [""]
+    assert causes(incident(), repeated(resolved=True), after=0, leaving=True) == ["", ""]
+    assert causes(repeated(), repeated(id=2), after=0, leaving=True, repaired=True) == ["repair"]
+
+
 def test_a_repeat_at_a_higher_level_is_told_at_once() -> None:
     assert due(repeated(urgent=True), PACE) == 0
     assert reasons(repeated(urgent=True)) == ["follow-up"]

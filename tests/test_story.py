@@ -312,6 +312,8 @@ def test_the_last_process_on_the_outbox_tells_what_is_untold(place: Path | None,
     story.leave()
     assert reasons(server.mails) == ["opening", "closing"]
     assert told(server.mails) == story.raised == 10
+    assert "Told now because the program ended; whether it is over is not known." in server.mails[1].text
+    assert "Clos" not in server.mails[1].text
 
 
 def test_a_process_that_leaves_others_behind_leaves_the_telling_to_them(file: Path, server: MailServer) -> None:

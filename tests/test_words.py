@@ -60,7 +60,7 @@ def test_the_catalogue_has_each_text_that_is_said_and_no_other() -> None:
     texts = {text for module in MODULES for text in said(module)}
     texts |= set(footer._REASONS.values()) | set(footer._CAUSES.values()) | {footer._OLDER, footer._HELD_BACK}
     texts |= set(report._BADGES.values()) | {report._TEST, report._FOLDED, report._MUTED, report._MUTED_FOR_DAYS}
-    texts |= {footer._DELAYED, footer._MUTED, shortening._NOTE}
+    texts |= {footer._DELAYED, footer._MUTED, shortening._NOTE, report._ENDED}
     texts |= {unit for _size, unit in words._UNITS} | {text for _size, text in words._RATES}
     texts |= {text for template in TEMPLATES.iterdir() for text in re.findall(r'say\("([^"]+)"', template.read_text())}
     (source,) = catalogues.sources()

@@ -11,6 +11,7 @@ from alertlog.draft import Cause, Draft, Reason
 from alertlog.evidence import NAME_LIMIT, SAMPLE_LIMIT, body_of, headline, said_by
 from alertlog.headers import squeezed
 from alertlog.redact import MARK
+from alertlog.samples import ended
 from alertlog.words import Words
 
 LATE = 120.0
@@ -52,7 +53,7 @@ def delay(draft: Draft) -> float:
     A new incident and a resolved one are to be told at once; how long a repeat waits is a matter of `repeat_after`.
     """
     at_once = [
-        since(incident) if incident.mails == 0 else incident.last
+        since(incident) if incident.mails == 0 else ended(incident, draft.date)
         for incident in draft.incidents
         if incident.resolved or incident.mails == 0
     ]

@@ -104,7 +104,8 @@ class Incidents:
         raised = alert.level > incident.level and not alert.resolved
         level, levelname = (alert.level, alert.levelname) if raised else (incident.level, incident.levelname)
         self._database.run(
-            "UPDATE incident SET count = count + :count, first = min(first, :first), last = max(last, :last),"
+            "UPDATE incident SET count = count + :count, first = min(first, :first),"
+            " last = CASE WHEN :count = 0 THEN last ELSE max(last, :last) END,"
             " seen = :now, level = :level, levelname = :levelname, urgent = urgent OR :raised,"
             " resolved = resolved OR :resolved, samples = :samples,"
             " news = CASE WHEN :count = 0 THEN news WHEN news = 0 THEN :first ELSE min(news, :first) END"

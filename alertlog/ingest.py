@@ -14,7 +14,7 @@ from alertlog.bounds import Bounds, fold, is_folded
 from alertlog.database import Database
 from alertlog.incidents import Incidents
 from alertlog.policy import Pace
-from alertlog.samples import SAMPLES
+from alertlog.samples import SAMPLES, ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Ingest:
         """
         if tally.alert.resolved:
             return False
-        ended = known.resolved and tally.last >= known.last
-        return ended or min(tally.first - known.last, now - known.seen) >= self._pace.quiet_after
+        over = known.resolved and tally.last >= ended(known, known.last)
+        return over or min(tally.first - known.last, now - known.seen) >= self._pace.quiet_after
 
     # Bounds
 

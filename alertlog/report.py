@@ -10,6 +10,7 @@ from alertlog.draft import Draft, Reason
 from alertlog.evidence import NAME_LIMIT, TITLE_LIMIT, Evidence, Origin, body_of, headline, hosts_of, tone_of
 from alertlog.footer import Footer, since
 from alertlog.headers import squeezed
+from alertlog.samples import ended
 from alertlog.view import Section, View
 from alertlog.words import Words
 
@@ -147,7 +148,8 @@ class _Teller:
         """Yield how it ended, how often it came, and from when to when all of it."""
         words = self.words
         if draft.reason == "resolved":
-            yield words.say("Resolved after {duration}.", duration=words.duration(incident.last - incident.first))
+            lasted = words.duration(ended(incident, draft.date) - incident.first)
+            yield words.say("Resolved after {duration}.", duration=lasted)
         else:
             quiet = words.duration(draft.date - incident.last)
             yield words.say("Closed {duration} after its last alert.", duration=quiet)

@@ -185,7 +185,7 @@ class Page(HTMLParser):
 def samples() -> dict[str, Draft]:
     """One draft of each kind of mail."""
     back = alert(message="Quota reset: 0 of 1000", created=MOMENT + 9_000, resolved=True)
-    over = repeated(resolved=True, last=MOMENT + 9_000)
+    over = repeated(resolved=True)
     return {
         "opening": draft("opening", incident(failure(context=CONTEXT), count=4, last=MOMENT + 3)),
         "delayed": draft("opening", incident(traced()), date=MOMENT + 1_900),

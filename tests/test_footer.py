@@ -103,10 +103,12 @@ def test_a_digest_that_nothing_held_back_says_nothing_of_it(cause: Cause) -> Non
 
 
 def test_the_end_of_an_incident_is_late_from_the_end_on() -> None:
-    over = repeated(resolved=True, last=MOMENT + 9_000)
+    end = alert(message="Quota reset", created=MOMENT + 9_000, resolved=True)
+    over = repeated(resolved=True, samples=(end,))
     assert delay(draft("resolved", over, date=MOMENT + 9_001)) == 0
     assert delay(draft("resolved", over, date=MOMENT + 9_000 + LATE + 1)) == LATE + 1
     assert delay(draft("resolved", replace(over, mails=0), date=MOMENT + 9_001)) == 9_001
+    assert delay(draft("resolved", repeated(resolved=True), date=MOMENT + 9_001)) == 0, "another host knows when it was"
 
 
 def test_a_test_and_a_moment_that_is_none_are_never_late() -> None:

@@ -19,7 +19,7 @@ from alertlog.incidents import AT_ONCE
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.policy import CLOCK_JUMP, HOUR, KEPT, LONGEST_WAIT, Bucket, Pace, Plan, Situation, decide
-from alertlog.samples import SAMPLES
+from alertlog.samples import SAMPLES, ended
 from alertlog.waiting import AT_ONCE as LETTERS_AT_ONCE
 from tests.support import TIME, child, tally
 
@@ -159,6 +159,15 @@ def test_what_says_that_it_is_over_resolves_the_incident_and_counts_nothing(outb
     ingest(outbox, tally(count=3), Tally.one(tally(resolved=True, level=60).alert))
     one = incident(outbox)
     assert (one.count, one.resolved, one.urgent, one.level) == (3, True, False, 50)
+
+
+def test_when_it_was_over_is_kept_apart_from_the_last_alert_whatever_the_end_says(outbox: Outbox) -> None:
+    ingest(outbox, tally(at=TIME), tally(at=TIME + 5))
+    ingest(outbox, tally(resolved=True, count=0, at=TIME + 90), tally(resolved=True, count=0, at=TIME + 95))
+    one = incident(outbox)
+    assert (one.last, ended(one, 0.0)) == (TIME + 5, TIME + 90)
+    assert [sample.resolved for sample in one.samples] == [True]
+    assert ended(replace(one, samples=()), TIME) == TIME
 
 
 def test_an_end_without_a_beginning_is_nothing(outbox: Outbox) -> None:

@@ -10,6 +10,7 @@ from time import time
 import pytest
 
 from alertlog.testing import MailServer
+from alertlog.words import words_in
 from tests.programs import PATIENCE, Site, address, told
 from tests.stories import DAY, HOUR, OWNER, Story, count, header, reasons, references, total
 
@@ -259,6 +260,7 @@ def test_resolved_closes_at_once_by_a_mail_and_is_no_alert_itself(place: Path | 
     story.alert(kind="quota")
     story.work()
     story.alert(kind="quota", times=2)
+    began = story.clock.wall()
     story.work(60)
     story.alert(kind="quota", resolved=True)
     story.work(1)
@@ -266,6 +268,9 @@ def test_resolved_closes_at_once_by_a_mail_and_is_no_alert_itself(place: Path | 
     assert reasons(server.mails) == ["opening", "resolved"]
     assert (count(resolved), total(resolved)) == (2, 3)
     assert references(resolved) == header(opening, "Message-ID")
+    assert "Resolved after 1 min" in resolved.text
+    last = next(line for line in resolved.text.splitlines() if line.startswith("Last "))
+    assert last.endswith(words_in("en").moment(began)), "the time of the last alert, not of its end"
     story.alert(kind="quota")
     story.work(1)
     assert reasons(server.mails[2:]) == ["opening"]

@@ -151,7 +151,7 @@ class Incident:
         mails: how many mails so far have told of it.
         thread: the Message-ID of its first mail, in angle brackets, or "".
         alert: the first alert.
-        samples: up to five later ones whose text differs.
+        samples: later ones whose text differs: up to the first four and the newest, and what says that it is over.
         resolved: True once an alert said that it is over.
         urgent: True if its level has risen since the last mail, or an operator wants the next one now.
         seen: when a courier last heard of it, Unix time in seconds by the courier's clock.

@@ -7,21 +7,25 @@ from collections.abc import Iterable
 from alertlog.alert import Alert, Incident
 
 SAMPLES = 5
-"""Differing later alerts kept of an incident."""
+"""Differing later alerts kept of an incident: the first ones and the newest."""
 
 
 def samples_of(incident: Incident, alerts: Iterable[Alert], most: int) -> list[Alert]:
     """Return the incident's samples, and as many of the alerts as differ and there is room for.
 
+    Where there is no more room, the last one gives way to the newest: how far it has come says more than the way there.
     The end of the trouble has room in any case, and is kept though it says nothing new: it tells when it ended.
     """
     samples = list(incident.samples)
-    known = {_said(alert) for alert in (incident.alert, *samples)}
     for alert in alerts:
-        new = _said(alert) not in known or (alert.resolved and not any(sample.resolved for sample in samples))
-        if new and (len(samples) < most or alert.resolved):
+        new = _said(alert) not in map(_said, (incident.alert, *samples))
+        ends = [sample for sample in samples if sample.resolved]
+        if alert.resolved and (new or not ends):
             samples.append(alert._replace(context=()))
-            known.add(_said(alert))
+        elif new and not alert.resolved and most:
+            others = [sample for sample in samples if not sample.resolved]
+            kept = others if len(others) < most else others[: most - 1]
+            samples = [*kept, alert._replace(context=()), *ends]
     return samples
 
 

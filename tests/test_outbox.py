@@ -19,7 +19,7 @@ from alertlog.incidents import AT_ONCE
 from alertlog.outbox import Outbox, Waiting
 from alertlog.ownership import Owner
 from alertlog.policy import CLOCK_JUMP, HOUR, KEPT, LONGEST_WAIT, Bucket, Pace, Plan, Situation, decide
-from alertlog.samples import SAMPLES, ended
+from alertlog.samples import SAMPLES, ended, samples_of
 from alertlog.waiting import AT_ONCE as LETTERS_AT_ONCE
 from tests.support import TIME, child, tally
 
@@ -145,14 +145,23 @@ def test_a_higher_level_is_urgent_and_stays_the_incidents_level(outbox: Outbox) 
     assert (one.level, one.levelname, one.urgent) == (50, "CRITICAL", True)
 
 
-def test_five_samples_that_differ_are_kept(outbox: Outbox) -> None:
+def test_of_the_samples_that_differ_the_first_four_and_the_newest_are_kept(outbox: Outbox) -> None:
     texts = ["Disk full", "Disk full", *(f"Disk full {number}" for number in (1, 1, 2, 3, 4, 5, 6, 7))]
     ingest(outbox, *map(tally, texts), tally("Disk is fine", resolved=True, count=0))
     samples = incident(outbox).samples
     assert [sample.message for sample in samples] == [
-        *(f"Disk full {number}" for number in range(1, SAMPLES + 1)),
+        *(f"Disk full {number}" for number in (*range(1, SAMPLES), 7)),
         "Disk is fine",  # and what says that it is over, in any case
     ]
+
+
+def test_without_room_for_samples_those_that_are_there_stay(outbox: Outbox) -> None:
+    ingest(outbox, *map(tally, ["Disk full", *(f"Disk full {number}" for number in range(1, SAMPLES + 1))]))
+    one = incident(outbox)
+    assert samples_of(one, [tally("Disk full 9").alert], 0) == list(one.samples)
+    assert samples_of(replace(one, samples=()), [tally("Disk full 9").alert], 0) == []
+    newest = samples_of(one, [tally(f"Disk full {number}").alert for number in (8, 1, 9)], SAMPLES)
+    assert [sample.message for sample in newest] == [f"Disk full {number}" for number in (1, 2, 3, 4, 9)]
 
 
 def test_what_says_that_it_is_over_resolves_the_incident_and_counts_nothing(outbox: Outbox) -> None:

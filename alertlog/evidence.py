@@ -24,6 +24,8 @@ NAME_LIMIT = 60
 TITLE_LIMIT = 200
 """Characters shown of a title, a host or an exception's line."""
 EXTRAS_LIMIT = 65
+SAMPLE_EXTRAS_LIMIT = 8
+"""Extras shown of each further alert of an incident."""
 CONTEXT_LIMIT = 1_000
 """Records shown that came before an alert."""
 
@@ -37,6 +39,11 @@ def said_by(sample: Alert, incident: Incident) -> str:
     """Return what a sample says, with its exception where that says something else than the first alert's."""
     other = not sample.text and sample.exception != incident.alert.exception
     return "\n".join(filter(None, (body_of(sample), sample.exception if other else "")))
+
+
+def extras_by(sample: Alert, incident: Incident) -> list[tuple[str, str]]:
+    """Return those of a sample's extras that differ from the first alert's."""
+    return [extra for extra in sample.extras if extra not in incident.alert.extras]
 
 
 def headline(text: str) -> str:
@@ -107,7 +114,7 @@ class Evidence:
             yield from self._unless_empty("Message", self._shown(body_of(alert), TEXT_LIMIT))
         samples = self.incident.samples
         yield from self._samples("Resolved", [sample for sample in samples if sample.resolved])
-        if details := tuple(self._extras(alert)):
+        if details := tuple(self._extras(alert.extras, EXTRAS_LIMIT, VALUE_LIMIT)):
             yield Section(self.words.say("Details"), rows=details)
         yield Section(self.words.say("Where and when"), rows=(*self._places(), *self._times()))
         if not alert.text:
@@ -131,13 +138,14 @@ class Evidence:
     def _samples(self, title: str, samples: Iterable[Alert]) -> Iterator[Section]:
         for sample in samples:
             text = self._shown(said_by(sample, self.incident), SAMPLE_LIMIT)
-            yield Section(self.words.say(title), (self.words.moment(sample.created),), text=text)
+            rows = self._extras(extras_by(sample, self.incident), SAMPLE_EXTRAS_LIMIT, SAMPLE_LIMIT)
+            yield Section(self.words.say(title), (self.words.moment(sample.created),), tuple(rows), text)
 
-    def _extras(self, alert: Alert) -> Iterator[tuple[str, str]]:
-        extras = [extra for extra in alert.extras if not telemetry.told_elsewhere(*extra, self.origin.service)]
-        for name, value in extras[:EXTRAS_LIMIT]:
-            yield squeezed(name, NAME_LIMIT), self._shown(value, VALUE_LIMIT)
-        left_out = len(extras) - EXTRAS_LIMIT
+    def _extras(self, extras: Iterable[tuple[str, str]], most: int, characters: int) -> Iterator[tuple[str, str]]:
+        shown = [extra for extra in extras if not telemetry.told_elsewhere(*extra, self.origin.service)]
+        for name, value in shown[:most]:
+            yield squeezed(name, NAME_LIMIT), self._shown(value, characters)
+        left_out = len(shown) - most
         if left_out > 0:
             note = self.words.plural("{n} further extra left out", "{n} further extras left out", left_out)
             yield "...", note

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alertlog.alert import Alert, Incident
 from alertlog.draft import Cause, Draft, Reason
-from alertlog.evidence import NAME_LIMIT, SAMPLE_LIMIT, body_of, headline, said_by
+from alertlog.evidence import NAME_LIMIT, SAMPLE_LIMIT, body_of, extras_by, headline, said_by
 from alertlog.headers import squeezed
 from alertlog.redact import MARK
 from alertlog.samples import ended
@@ -104,6 +104,8 @@ class Footer:
             yield from (incident.kind, *_of_an_incident(incident), *_of_an_alert(incident.alert))
             for sample in incident.samples:
                 yield self.words.cut(said_by(sample, incident), SAMPLE_LIMIT)
+                for name, value in extras_by(sample, incident):
+                    yield from (name, self.words.cut(value, SAMPLE_LIMIT))
 
     def _delay(self) -> Iterator[str]:
         draft, words = self.draft, self.words

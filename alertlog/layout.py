@@ -25,9 +25,9 @@ HTML_LIMIT = 100_000
 PROBLEM_LIMIT = 500
 """Characters of what is said about a template that failed."""
 
-_HTML_SIZES = ((70_000, 200), (16_000, 200), (4_000, 100), (1_000, 50), (150, 50))
+_HTML_SIZES = ((70_000, 200), (16_000, 200), (4_000, 100), (1_000, 50), (150, 50), (40, 16))
 """Characters of each text and number of sections to try, until the HTML part keeps within its limit."""
-_HTML_LEAST = 40, 16
+_HTML_LEAST = 40, 6
 """The same where nothing else would do; with these it always keeps within it."""
 _LINE_ENDS = re.compile(r"\r\n?")
 _LABEL_WIDTH = 22

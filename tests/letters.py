@@ -124,7 +124,8 @@ def incident(first: Alert = _ALERT, /, **changes: Any) -> Incident:
 
 def repeated(**changes: Any) -> Incident:
     """An incident that one mail has told of, and that went on."""
-    samples = (alert(message="Quota used: 990 of 1000", created=MOMENT + 60),)
+    again = (("provider", "marketstack"), ("used", "990"), ("limit", "1000"))
+    samples = (alert(message="Quota used: 990 of 1000", created=MOMENT + 60, extras=again),)
     told = {"count": 1_238, "accounted": 1, "mails": 1, "last": MOMENT + 190, "thread": "<first@example.org>"}
     return incident(**{**told, "samples": samples, **changes})
 

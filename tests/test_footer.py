@@ -160,6 +160,7 @@ REDACTED = "after [redacted]"
         {"kind": REDACTED},
         {"mute_until": MOMENT, "mute_reason": REDACTED},
         {"samples": (alert(message=REDACTED),)},
+        {"samples": (alert(message="again", extras=(("detail", REDACTED),)),)},
         {"samples": (alert(message=f"{REDACTED}{'x' * SAMPLE_LIMIT}{REDACTED}{'x' * SAMPLE_LIMIT}"),)},
     ],
 )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from alertlog.alert import Alert
 from alertlog.draft import Cause, Reason
+from alertlog.evidence import SAMPLE_EXTRAS_LIMIT
 from alertlog.headers import visible
 from alertlog.layout import HTML_LIMIT
 from alertlog.letter import DETOUR_LIMIT, Detour, Wording, compose, view_for
@@ -28,6 +29,7 @@ from tests.letters import (
     MOMENT,
     RECIPIENTS,
     SENDER,
+    TELEMETRY,
     TRACEBACK,
     Page,
     alert,
@@ -154,6 +156,23 @@ def test_a_mail_that_comes_because_the_program_ended_does_not_say_that_it_is_ove
     assert not re.search("[Cc]lo[st]", text_of(mail))
     assert view_for(ended, wording).frame in text_of(mail).partition("\n\n")[2], "whoever has to act sees where"
     assert (mail["Importance"], mail["X-Alertlog-Count"]) == ("normal", "1237")
+
+
+def test_of_a_later_alert_those_extras_are_shown_that_differ_from_the_first_ones() -> None:
+    first = alert(extras=(("provider", "marketstack"), ("used", "980"), *TELEMETRY))
+    traced_later = tuple((name, value[::-1]) for name, value in TELEMETRY[:2])
+    later = first._replace(
+        message="Again", extras=(("provider", "marketstack"), ("used", "990\nof 1000"), *traced_later)
+    )
+    mail = read(letter(draft("follow-up", incident(first, count=2, mails=1, accounted=1, samples=(later,)))))
+    assert "\nAgain\n\nused  990\n      of 1000\n\n--" in text_of(mail)
+    page = Page(html_of(mail)).text.partition("Again")[2].partition("This")[0]
+    assert page.split()[:3] == ["used990", "of", "1000"]
+    assert "marketstack" not in page
+    many = later._replace(extras=tuple((f"extra {number}", "1") for number in range(SAMPLE_EXTRAS_LIMIT + 2)))
+    text = text_of(read(letter(draft("follow-up", incident(first, samples=(many,))))))
+    assert (f"extra {SAMPLE_EXTRAS_LIMIT - 1}" in text, f"extra {SAMPLE_EXTRAS_LIMIT}" in text) == (True, False)
+    assert "2 further extras left out" in text
 
 
 def test_further_lines_of_a_value_cannot_pass_for_another_row() -> None:
@@ -508,7 +527,8 @@ def test_the_page_keeps_within_its_limit_whatever_has_to_be_escaped(reason: Reas
         extras=tuple((quotes, f"{number}{quotes}") for number in range(80)),
     )
     state = {"mute_until": MOMENT, "mute_reason": quotes, "folded": True}
-    crowd = [incident(worst, samples=(worst,) * 5, **state) for _ in range(200 if reason == "digest" else 1)]
+    again = worst._replace(extras=tuple((quotes, f"again {number}{quotes}") for number in range(80)))
+    crowd = [incident(worst, samples=(again,) * 5, **state) for _ in range(200 if reason == "digest" else 1)]
     made = compose(draft(reason, *crowd), Wording(quotes), SENDER, RECIPIENTS)
     assert len(html_of(read(made)).encode()) <= HTML_LIMIT
 

@@ -145,6 +145,17 @@ def test_a_closing_mail_with_nothing_untold_says_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "said"), [("closing", "Closed 1 h after"), ("resolved", "Resolved after 2 h 30 min.")]
+)
+def test_a_mail_at_the_end_says_right_after_what_happened_how_long_that_lasted_or_was_quiet(
+    reason: Reason, said: str
+) -> None:
+    title, badge, lead, *_ = text_of(read(letter(samples()[reason]))).splitlines()
+    assert (title, badge) == ("Quota used: 980 of 1000", f"CRITICAL · {reason.capitalize()}")
+    assert lead.startswith(said)
+
+
+@pytest.mark.parametrize(
     ("wording", "said"),
     [(ENGLISH, "whether it is over is not known"), (FRENCH, "on ignore si le problème a pris fin")],
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from alertlog.errors import ConfigError
-from alertlog.events import FORMATTER
+from alertlog.event_lines import FORMATTER
 from alertlog.handler import AlertHandler
 
 DEFAULT = "logging.yaml"

@@ -6,14 +6,12 @@ A handler that takes no events (because it would mail about its own mail) has th
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -21,21 +19,12 @@ from typing import Any, NamedTuple, Protocol, TextIO
 
 from alertlog.clock import Clock
 from alertlog.ending import let_end
+from alertlog.event_lines import bare_line, line_of
 from alertlog.forks import FORK_WAIT, take_part
 
 LOGGER = "alertlog"
 DEPTH = 8
 """How deep a field may be nested; what is deeper is shown as text."""
-JSON_FORMAT: Mapping[str, Any] = MappingProxyType(
-    {
-        "fmt": ("event", "timestamp", "levelname", "name", "message"),
-        "rename_fields": {"levelname": "level", "name": "logger"},
-        "timestamp": True,
-    }
-)
-"""The arguments of `pythonjsonlogger.json.JsonFormatter` for the fallback stream."""
-FORMATTER = "pythonjsonlogger.json"
-"""The module that the courier and the commands import; until then, and without it, events look the same."""
 
 
 class Event(NamedTuple):
@@ -126,7 +115,7 @@ class Reporter:
         except Exception as error:  # not even a diagnostic of a diagnostic may reach the program that logs
             let_end(error)
             why = f"{event} can't be reported: {type(error).__name__}"
-            self._print(_json(event=event, logger=LOGGER, message=why))
+            self._print(bare_line(event=event, logger=LOGGER, message=why))
 
     @contextmanager
     def bypassing(self) -> Iterator[None]:
@@ -161,16 +150,16 @@ class Reporter:
         logger, level = self._logger, record.levelno
         if os.getpid() in self._bypassing or not _has_listener(logger):
             if level >= (logger.level or logging.INFO):
-                self._print(_line(record))
+                self._print(line_of(record, FIELDS))
         elif level >= logger.getEffectiveLevel() and level > logging.root.manager.disable:
             try:
                 logger.handle(record)
             except BaseException as error:  # the listener failed, so the event still has to be told
-                self._print(_line(record))
+                self._print(line_of(record, FIELDS))
                 let_end(error)
         elif level >= logging.ERROR and not logger.level and level > logging.root.manager.disable:
             # A root at CRITICAL keeps libraries quiet; nobody meant to hide an alert that can't be mailed.
-            self._print(_line(record))
+            self._print(line_of(record, FIELDS))
 
     def _print(self, line: str) -> None:
         """Write a line in one go, under no handler's lock; a stream that is broken or gone is no matter.
@@ -241,28 +230,3 @@ def _has_listener(logger: logging.Logger) -> bool:
             return True
         place = place.parent if place.propagate else None
     return False
-
-
-def _line(record: logging.LogRecord) -> str:
-    told = {name: record.__dict__[name] for name in ("event", *FIELDS) if name in record.__dict__}
-    # A record of its own, because the program's factory may have put anything on the other one.
-    bare = logging.LogRecord(LOGGER, record.levelno, __file__, 0, record.getMessage(), (), None)
-    bare.__dict__.update(told, created=record.created)
-    # Never imported here: a fork in the middle of that would leave the child with half a module, locked for ever.
-    formatter: Any = getattr(sys.modules.get(FORMATTER), "JsonFormatter", None)
-    try:
-        if formatter is not None:
-            return f"{formatter(**JSON_FORMAT).format(bare)}\n"
-    except Exception as error:  # for one, while the interpreter shuts down
-        let_end(error)
-    head = {"event": told.pop("event", None), "timestamp": _iso(bare.created)}
-    return _json(**head, level=bare.levelname, logger=LOGGER, message=bare.getMessage(), **told)
-
-
-def _iso(created: float) -> str:
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
-    return f"{seconds}.{int(created % 1 * 1_000_000):06}+00:00"
-
-
-def _json(**fields: object) -> str:
-    return f"{json.dumps(fields)}\n"

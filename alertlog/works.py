@@ -20,7 +20,8 @@ from alertlog.capture import fingerprint, snapshot, stub
 from alertlog.clock import Clock, SystemClock
 from alertlog.courier import Courier
 from alertlog.errors import ConfigError
-from alertlog.events import FORMATTER, Reporter
+from alertlog.event_lines import FORMATTER
+from alertlog.events import Reporter
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alertlog import events
-from alertlog.events import EVENTS, FIELDS, FORMATTER, LOGGER, Reporter
+from alertlog.event_lines import FORMATTER
+from alertlog.events import EVENTS, FIELDS, LOGGER, Reporter
 from alertlog.redact import MARK, Redactor
 from alertlog.testing import ManualClock
 

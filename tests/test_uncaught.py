@@ -249,7 +249,7 @@ def test_a_handler_that_raises_hides_nothing(make: Make, earlier: list[str], tro
     assert earlier == ["main KeyError", "thread ValueError"]
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """What is said to be lost, and why."""
     events = [record.__dict__ for record in caplog.records if record.name == "alertlog"]
     assert {event["event"] for event in events} <= {"alert_capture_failed"}
@@ -269,7 +269,7 @@ def test_an_alert_that_a_handler_does_not_take_is_told_by_an_event(
     lose_a_task()
     handler.close()
     why = f"alert_capture_failed: {type(trouble).__name__}: ours"
-    assert told(caplog) == [("Uncaught KeyError", why), ("Uncaught ValueError in asyncio", why)]
+    assert said(caplog) == [("Uncaught KeyError", why), ("Uncaught ValueError in asyncio", why)]
     assert earlier == ["main KeyError"]
 
 
@@ -284,7 +284,7 @@ def test_what_can_not_even_be_asked_for_its_name_is_told_by_an_event(
     asyncio_log.propagate = False
     sys.unraisablehook(SimpleNamespace(exc_type=KeyError, exc_value=None, exc_traceback=None, object=Nameless()))
     asyncio_log.error("%d", "no number", exc_info=raised(ValueError("x")))
-    assert told(caplog) == [
+    assert said(caplog) == [
         ("an uncaught exception", "alert_capture_failed: LookupError: no name"),
         ("an uncaught exception", "alert_capture_failed: TypeError: %d format: a real number is required, not str"),
     ]

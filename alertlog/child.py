@@ -22,6 +22,10 @@ OF_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 """A terminal sends these to all that is in its foreground."""
 SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Nothing is wrong with the command: a limit on processes, memory or files is reached."""
+STALL = 3.0
+"""Seconds after the command's end for which the news of it waits for its output to be passed on."""
+LOOK_AGAIN = 0.2
+"""Seconds between two looks whether somebody wants an end to the waiting for a reader that stalls."""
 MERCY = 10.0
 """Seconds from SIGTERM to SIGKILL for a command whose time is over."""
 
@@ -50,7 +54,7 @@ class Child:
         self._own_group = not in_foreground()
         self._early: list[int] = []
         self._passed_on = 0
-        self._overran = False
+        self._overran = self._dismissed = False
         self._began, self._seconds, self._kills = time.monotonic(), 0.0, oom_kills()
 
     @property
@@ -89,7 +93,7 @@ class Child:
             for output in outputs:
                 if output is not None:
                     os.close(output)
-        self._passage.close()  # whose threads and pipes may be what the command needs
+        self._passage.close(STALL)  # whose threads and pipes may be what the command needs
         self._passage.troubles.append(f"its output is in no mail, as it can't be read along: {scarce.strerror}")
         return self._popen(None, None)
 
@@ -140,9 +144,9 @@ class Child:
             process.send_signal(number)
 
     def fate(self) -> Fate:
-        """Return how it ended, once it has, and the rest of its output is passed on."""
+        """Return how it ended, once it has, and the rest of its output is passed on or whoever reads that stalls."""
         process = self._process
-        self._passage.close()
+        self._passage.close(STALL)
         if process is None:
             return self._trouble
         return Fate(
@@ -153,6 +157,11 @@ class Child:
             self._passed_on,
             self._overran,
         )
+
+    def pass_rest(self) -> None:
+        """Wait until a reader that stalled has the rest of the output, or somebody wants an end."""
+        while not (self._passage.close(LOOK_AGAIN) or self._dismissed):
+            pass
 
     # Signals
 
@@ -170,6 +179,9 @@ class Child:
                 signal.signal(number, handler)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if self._ended.is_set():
+            self._dismissed = True
+            return
         self._passed_on = number
         if self._process is None:
             self._early.append(number)

@@ -68,6 +68,7 @@ class Passage:
     def __init__(self, tail: Tail) -> None:
         self._tail = tail
         self._passing: list[tuple[Thread, int]] = []
+        self._left: list[Thread] = []
         self.troubles: list[str] = []
 
     def open(self, stream: str, target: int) -> int | None:
@@ -90,13 +91,17 @@ class Passage:
         self._passing.append((thread, end))
         return write
 
-    def close(self) -> None:
-        """The command has ended: pass on what is left, and return."""
+    def close(self, seconds: float) -> bool:
+        """The command has ended: wait for what is left to be passed on, at most so long; return whether it is."""
         passing, self._passing = self._passing, []
-        for _thread, end in passing:
+        for thread, end in passing:
             os.close(end)
-        for thread, _end in passing:
-            thread.join()
+            self._left.append(thread)
+        until = time.monotonic() + seconds
+        for thread in self._left:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._left = [thread for thread in self._left if thread.is_alive()]
+        return not self._left
 
     def _pass(self, stream: str, source: int, target: int, ended: int) -> None:
         left = _Left(source, ended)

@@ -26,6 +26,7 @@ from alertlog.handler import AlertHandler
 from alertlog.lines import Kept, lines_of
 from alertlog.passing import Tail
 from alertlog.redact import Redactor
+from alertlog.word_secrets import without_secrets
 from alertlog.words import ENGLISH
 
 LOGGER = "alertlog.run"
@@ -71,6 +72,7 @@ def run(job: Job) -> int:
             child.wait()
         fate = child.fate()
         mail.guarded(lambda: mail.tell_end(fate))
+        child.pass_rest()
     mail.close()
     _say([*child.troubles, *mail.troubles])
     return fate.code
@@ -126,7 +128,7 @@ class Mail:
         job, level = self._job, logging.INFO if "resolved" in details else logging.CRITICAL
         record = logging.LogRecord(LOGGER, level, "", 0, "%s %s", (job.called, what), None)
         record.process, record.processName, record.threadName = self._child.pid or None, job.called, None
-        extras = {"command": shlex.join(job.command), "folder": _folder(), **details}
+        extras = {"command": shlex.join(without_secrets(job.command)), "folder": _folder(), **details}
         record.__dict__.update({name: value for name, value in extras.items() if value != ""})
         record.__dict__.update({"alert": job.kind, "alert_key": job.called})
         return record

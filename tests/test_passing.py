@@ -117,7 +117,7 @@ def test_bytes_pass_as_they_are_and_at_once() -> None:
             os.write(write, piece)
             assert os.read(read, 100) == piece
         os.close(write)
-        passage.close()
+        passage.close(60)
     os.close(read)
     assert passage.troubles == []
 
@@ -126,7 +126,7 @@ def test_a_slow_reader_gets_all_that_a_command_wrote_before_it_ended(monkeypatch
     monkeypatch.setattr("alertlog.passing.LINGER", 0.0)
     with passing(Tail("job")) as (write, read, passage):
         size = filled(write)
-        closing = threading.Thread(target=passage.close)
+        closing = threading.Thread(target=passage.close, args=(60,))
         closing.start()  # others still hold the pipe open for writing
         got = 0
         while got < size:
@@ -144,7 +144,7 @@ def test_what_others_write_after_the_end_is_not_waited_for_any_longer_than_a_mom
     tail = Tail("job")
     with passing(tail) as (write, read, passage):
         os.write(write, b"its own\n")
-        passage.close()
+        passage.close(60)
         assert os.read(read, 100) == b"its own\n"
     os.close(write)
     os.close(read)
@@ -159,7 +159,7 @@ def test_the_command_meets_a_broken_pipe_where_nobody_reads() -> None:
             while True:
                 os.write(write, b"more")
         os.close(write)
-        passage.close()
+        passage.close(60)
     assert passage.troubles == []
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_is_told_and_the_command_goes_on() -> None:
     for piece in (b"one\n", bytes(4 * CHUNK), b"\ntwo\n"):
         os.write(write, piece)
     os.close(write)
-    passage.close()
+    passage.close(60)
     os.close(full)
     assert passage.troubles == ["stderr can't be passed on: No space left on device"]
     assert kept(tail)[-1] == "two"
@@ -184,7 +184,7 @@ def test_a_target_that_others_have_set_not_to_block_is_waited_for() -> None:
     write = opened(passage, "stdout", target)
     os.write(write, b"and more")
     os.close(write)
-    closing = threading.Thread(target=passage.close)
+    closing = threading.Thread(target=passage.close, args=(60,))
     closing.start()
     got = b""
     while len(got) < size + len(b"and more"):
@@ -209,7 +209,7 @@ def test_without_a_thread_nothing_is_opened_and_it_is_said() -> None:
         assert passage.open("stdout", 1) is None
     finally:
         threading.stack_size(stack)
-    passage.close()
+    passage.close(60)
     assert descriptors() == before
     assert passage.troubles == ["stdout is in no mail, as it can't be read along: can't start new thread"]
 
@@ -226,7 +226,7 @@ def test_without_a_file_descriptor_nothing_is_opened_and_it_is_said(free: int) -
         assert passage.open("stderr", 2) is None
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    passage.close()
+    passage.close(60)
     assert descriptors() == before
     (trouble,) = passage.troubles
     assert "Too many open files" in trouble

@@ -301,6 +301,22 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert "etl was killed by SIGKILL" in texts
 
 
+def test_while_the_reader_of_the_output_stalls_the_end_is_told_and_a_signal_ends_the_waiting(
+    site: Site, server: MailServer
+) -> None:
+    source, target = os.pipe()
+    program = "head -c 300000 /dev/zero & sleep 0.2; kill -9 $$"
+    words = [sys.executable, "-m", "alertlog", "run", "--name", "backup", "--", "sh", "-c", program]
+    process = subprocess.Popen(words, stdout=target, stderr=subprocess.DEVNULL, cwd=site.folder, env=site.environ)
+    os.close(target)
+    (mail,) = server.wait_for(1, 60)
+    assert "backup was killed by SIGKILL" in mail.subject
+    assert process.poll() is None, "there is output to be passed on, should the reader go on"
+    process.terminate()
+    assert process.wait(60) == 137
+    os.close(source)
+
+
 def test_of_two_failures_in_one_incident_each_tells_what_the_command_wrote_last(site: Site, server: MailServer) -> None:
     for words in ("disk full on a", "login refused by b"):
         run(site, "--name", "backup", "--", "sh", "-c", f"echo {words} >&2; exit 3")

@@ -84,7 +84,7 @@ using key «sk_live_abcdefghijklmnop0123»
 ghp_«16C7e42F292c6912E7710c838347Ae178B4a» was rejected
 jwt «eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl» has expired
 AKIA«IOSFODNN7EXAMPLE» is not authorized
-ssh: Enter passphrase for key '/root/.ssh/id_rsa': «abc123»
+ssh: Enter passphrase for key '/home/etl/.ssh/id_rsa': «abc123»
 token «abc123def456» has expired
 secret «s3cr3t» was found in the log
 pin: «4711»
@@ -217,7 +217,7 @@ MISSED = (
     "using key «sk_live_abcdefghijklmnop0123»",
     "ghp_«16C7e42F292c6912E7710c838347Ae178B4a» was rejected",
     "AKIA«IOSFODNN7EXAMPLE» is not authorized",
-    "ssh: Enter passphrase for key '/root/.ssh/id_rsa': «abc123»",
+    "ssh: Enter passphrase for key '/home/etl/.ssh/id_rsa': «abc123»",
     "token «abc123def456» has expired",
     "secret «s3cr3t» was found in the log",
     "pin: «4711»",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -25,7 +25,7 @@ SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 STALL = 3.0
 """Seconds after the command's end for which the news of it waits for its output to be passed on."""
 LOOK_AGAIN = 0.2
-"""Seconds between two looks whether somebody wants an end to the waiting for a reader that stalls."""
+"""Seconds between two looks whether somebody wants an end to the waiting for a reader that stalls, or for the mail."""
 MERCY = 10.0
 """Seconds from SIGTERM to SIGKILL for a command whose time is over."""
 
@@ -160,8 +160,18 @@ class Child:
 
     def pass_rest(self) -> None:
         """Wait until a reader that stalled has the rest of the output, or somebody wants an end."""
-        while not (self._passage.close(LOOK_AGAIN) or self._dismissed):
-            pass
+        self.wait_unless_dismissed(self._passage.close)
+
+    def wait_unless_dismissed(self, done: Callable[[float], bool]) -> bool:
+        """Wait until something is done, which is given seconds to wait and says whether it is; return whether it is.
+
+        A signal that came after the command's end, when nobody is left to pass it on to, ends one such waiting.
+        """
+        while not done(LOOK_AGAIN):
+            if self._dismissed:
+                self._dismissed = False
+                return False
+        return True
 
     # Signals
 

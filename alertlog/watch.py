@@ -73,7 +73,7 @@ def run(job: Job) -> int:
         fate = child.fate()
         mail.guarded(lambda: mail.tell_end(fate))
         child.pass_rest()
-    mail.close()
+        mail.close()
     _say([*child.troubles, *mail.troubles])
     return fate.code
 
@@ -134,21 +134,25 @@ class Mail:
         return record
 
     def close(self) -> None:
-        """Wait for the mail: each handler at most its `shutdown_timeout`, all at the same time; or until Ctrl-C."""
+        """Wait for the mail: each handler at most its `shutdown_timeout`, all at the same time; or until a signal."""
         threads = []
-        try:
-            for handler in self._handlers:
-                thread = threading.Thread(target=self.guarded, args=(handler.close,), daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # there is no further thread to be had
-                    self.guarded(handler.close)
-                else:
-                    threads.append(thread)
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:  # the alert is kept; nor is it to be waited for at the interpreter's end
+        for handler in self._handlers:
+            thread = threading.Thread(target=self.guarded, args=(handler.close,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there is no further thread to be had
+                self.guarded(handler.close)
+            else:
+                threads.append(thread)
+        if not self._child.wait_unless_dismissed(partial(_joined, threads)):
+            # The alert is kept; nor is it to be waited for at the interpreter's end.
             atexit.unregister(logging.shutdown)
+
+
+def _joined(threads: list[threading.Thread], seconds: float) -> bool:
+    for thread in threads:
+        thread.join(seconds)
+    return not any(thread.is_alive() for thread in threads)
 
 
 class _Quiet(Reporter):

@@ -12,6 +12,7 @@ _ASSIGNED = re.compile(r"(-{0,2}([A-Za-z_][\w.-]*)=)(?s:.)+")
 _OPTION = re.compile(r"-{1,2}([A-Za-z][\w.-]*)")
 _USERS = ("-u", "--user", "--proxy-user", "-U")
 """Options whose value may be `name:password`."""
+_USERS_ASSIGNED = ("--user=", "--proxy-user=")
 _LOGIN = re.compile(r"([^:/@\s]+:)(?s:.)+")
 
 
@@ -31,5 +32,5 @@ def _clean(word: str, before: str) -> str:
         return f"{assigned[1]}{MARK}"
     if option and is_secret_name(option[1]) and not word.startswith("-"):
         return MARK
-    login = _LOGIN.fullmatch(word) if before in _USERS else None
+    login = _LOGIN.fullmatch(word) if before in _USERS or word.startswith(_USERS_ASSIGNED) else None
     return f"{login[1]}{MARK}" if login else word

@@ -561,14 +561,35 @@ def test_a_mute_server_holds_the_end_for_the_given_time_at_most_and_the_next_run
     assert "failed with exit code 4" in only(server).text
 
 
-def test_ctrl_c_while_the_mail_is_waited_for_keeps_the_exit_code(site: Site) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_while_the_mail_is_waited_for_ends_the_waiting_and_keeps_the_exit_code(
+    site: Site, number: signal.Signals
+) -> None:
     with ScriptedServer({"greeting": silence}) as mute:
-        there = Site(site.folder, mute, SMTP_TIMEOUT_SECONDS="30")
+        there = Site(site.folder, mute, SMTP_TIMEOUT_SECONDS=str(2 * PATIENCE))
         with running(there, "--", "sh", "-c", "echo ready; exit 4") as process:
             mute.wait_for("greeting")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             process.communicate(timeout=PATIENCE)
     assert process.returncode == 4
+
+
+def test_one_signal_ends_one_waiting_that_for_the_reader_or_else_that_for_the_mail() -> None:
+    child = Child(["true"], Tail("true"))
+    looks: list[float] = []
+
+    def at_the_third_look(seconds: float) -> bool:
+        looks.append(seconds)
+        return len(looks) == 3
+
+    with child.passing_signals_on():
+        child.start()
+        assert child.wait(PATIENCE)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not child.wait_unless_dismissed(lambda _: False)
+        assert child.wait_unless_dismissed(at_the_third_look)
+    assert len(looks) == 3
+    assert child.fate().code == 0
 
 
 # Usage

@@ -17,6 +17,8 @@ from alertlog.word_secrets import without_secrets
         (["env", "PGPASSWORD=s3cret", "psql"], ["env", f"PGPASSWORD={MARK}", "psql"]),
         (["curl", "-u", "admin:s3cret"], ["curl", "-u", f"admin:{MARK}"]),
         (["curl", "--user", "admin:s3\ncret"], ["curl", "--user", f"admin:{MARK}"]),
+        (["ldapwhoami", "-u", "cn=admin:s3cret"], ["ldapwhoami", "-u", f"cn=admin:{MARK}"]),
+        (["curl", "--user=admin:s3 cret"], ["curl", f"--user=admin:{MARK}"]),
     ],
 )
 def test_what_an_option_or_a_variable_says_is_secret_is_taken_out_whole(words: list[str], shown: list[str]) -> None:
@@ -29,6 +31,8 @@ def test_what_an_option_or_a_variable_says_is_secret_is_taken_out_whole(words: l
         ["nc", "-p", "80"],
         ["sudo", "-u", "alice", "backup"],
         ["tool", "--user", "alice"],
+        ["tool", "--user=alice"],
+        ["tool", "--users=alice:bob"],
         ["tool", "--token-file", "/run/secrets/token"],
         ["tool", "--password", "--verbose"],
         ["tool", "--name=etl"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alertlog.console import EXIT_CODES, config_option, duration, json_option
+from alertlog.console import EXIT_CODES, config_option, json_option, up_to_a_week
 from alertlog.manual import Page
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-age",
-    callback=duration,
+    callback=up_to_a_week,
     metavar="TIME",
     help="Fail if one of them waits longer: 90s, 30m, 2h or 1d; 7d at most.",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alertlog import completing
-from alertlog.console import FAILED, REPAIR, UNUSABLE, config_option, desks, duration, exiting, fail
+from alertlog.console import FAILED, REPAIR, UNUSABLE, config_option, desks, exiting, fail, up_to_a_week
 from alertlog.manual import Page
 
 
@@ -21,7 +21,7 @@ from alertlog.manual import Page
 @click.option(
     "--for",
     "seconds",
-    callback=duration,
+    callback=up_to_a_week,
     required=True,
     metavar="TIME",
     help="For how long: 90s, 30m, 2h or 1d; 7d at most.",

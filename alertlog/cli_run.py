@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import click
 
 from alertlog import completing
-from alertlog.console import config_option
+from alertlog.console import config_option, duration
 from alertlog.manual import Page
 
-SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-"""By the unit of a duration."""
-LONGEST = 30 * SECONDS["d"]
-"""Seconds."""
-
-
-def _duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """Return the seconds of a time such as `90s`, `30m`, `2h` or `1d`; None for None."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
-    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
-    if not 0 < seconds <= LONGEST:
-        raise click.BadParameter("has to be a time such as 90s, 30m, 2h or 1d; 30d at most")
-    return seconds
+up_to_a_month = duration(30)
 
 
 @click.command(
@@ -40,10 +25,10 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=completing.files)
 @click.option("--name", default="", metavar="TEXT", help="Who failed, as the mail says; else the command's file name.")
 @click.option("--kind", default="run", show_default=True, metavar="KIND", help="The kind of the alerts.")
-@click.option("--max-time", callback=_duration, metavar="TIME", help="Alert if it runs longer: 90s, 30m, 2h or 1d.")
+@click.option("--max-time", callback=up_to_a_month, metavar="TIME", help="Alert if it runs longer: 90s, 30m, 2h or 1d.")
 @click.option(
     "--kill-after",
-    callback=_duration,
+    callback=up_to_a_month,
     metavar="TIME",
     help="End it that long after --max-time, by SIGTERM, ten seconds later by SIGKILL.",
 )

@@ -35,10 +35,9 @@ REPAIR = "the configuration is wrong, or the outbox is of another format: for yo
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 """By the unit of a duration."""
-LONGEST = 7 * SECONDS["d"]
-"""Seconds; alerts are kept for as long."""
 
 Command = Callable[..., Any]
+Duration = Callable[[click.Context, click.Parameter, str | None], float | None]
 
 
 def config_option(command: Command) -> Command:
@@ -65,15 +64,27 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")(command)
 
 
-def duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """Return the seconds of a time such as `90s`, `30m`, `2h` or `1d`; None where none is given."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
-    if not 0 < seconds <= LONGEST:
-        raise click.BadParameter("has to be a time such as 90s, 30m, 2h or 1d; 7d at most: alerts are kept a week")
-    return seconds
+def duration(days: int, why: str = "") -> Duration:
+    """Return what reads the seconds of a time such as `90s`, `30m`, `2h` or `1d`, and None where none is given.
+
+    Args:
+        days: the longest time.
+        why: the reason for that.
+    """
+
+    def read(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+        if text is None:
+            return None
+        found = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
+        seconds = int(found[1]) * SECONDS[found[2]] if found else 0
+        if not 0 < seconds <= days * SECONDS["d"]:
+            raise click.BadParameter(f"has to be a time such as 90s, 30m, 2h or 1d; {days}d at most{why}")
+        return seconds
+
+    return read
+
+
+up_to_a_week = duration(7, ": alerts are kept a week")
 
 
 def handlers(config: str | None) -> list[AlertHandler]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from alertlog import AlertHandler
@@ -15,6 +17,7 @@ from alertlog.cli import main
 from alertlog.database import Database
 from alertlog.journal import Journal
 from alertlog.ownership import Owner
+from alertlog.testing import MailServer
 from tests.support import tally
 
 Run = Callable[..., Result]
@@ -24,6 +27,23 @@ version: 1
 handlers:
   alerts: {class: alertlog.AlertHandler, service: etl, outbox: %s, subjects: {quota: "[ETL] API quota alert"}}
 """
+
+
+@contextmanager
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    """A mail server, and the environment that names it."""
+    with MailServer("none") as running:
+        for name, value in running.environ().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the outbox of a deployment whose folder is the current one from now on."""
+    place = folder / "state" / "alerts.sqlite3"
+    (folder / "logging.yaml").write_text(CONFIG % place)
+    monkeypatch.chdir(folder)
+    return place
 
 
 def run_command(*words: str) -> Result:

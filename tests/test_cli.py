@@ -18,7 +18,7 @@ from alertlog.database import Database
 from alertlog.journal import Journal
 from alertlog.ownership import Owner, OwnerLock
 from alertlog.testing import MailServer
-from tests.deployments import CONFIG, Run, killed, listed, owners, pipeline, run_command
+from tests.deployments import CONFIG, Run, deployed, killed, listed, owners, pipeline, run_command
 from tests.programs import Site, told
 from tests.support import some_alert, tally
 
@@ -34,10 +34,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The outbox of a deployment whose folder is the current one."""
-    place = tmp_path / "state" / "alerts.sqlite3"
-    (tmp_path / "logging.yaml").write_text(CONFIG % place)
-    monkeypatch.chdir(tmp_path)
-    return place
+    return deployed(tmp_path, monkeypatch)
 
 
 @pytest.fixture

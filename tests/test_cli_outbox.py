@@ -28,7 +28,7 @@ from alertlog.ownership import Owner, OwnerLock
 from alertlog.policy import Pace, Plan
 from alertlog.progress import Talking
 from alertlog.testing import MailServer
-from tests.deployments import CONFIG, killed, listed, pipeline
+from tests.deployments import CONFIG, deployed, killed, listed, pipeline, served
 from tests.deployments import run_command as run
 from tests.programs import told
 from tests.support import tally
@@ -38,19 +38,14 @@ OWNER = Owner("etl", "alerts")
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    with MailServer("none") as running:
-        for name, value in running.environ().items():
-            monkeypatch.setenv(name, value)
+    with served(monkeypatch) as running:
         yield running
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The outbox of a deployment whose folder is the current one."""
-    place = tmp_path / "state" / "alerts.sqlite3"
-    (tmp_path / "logging.yaml").write_text(CONFIG % place)
-    monkeypatch.chdir(tmp_path)
-    return place
+    return deployed(tmp_path, monkeypatch)
 
 
 def repeats(place: Path, server: MailServer, count: int = 3) -> str:

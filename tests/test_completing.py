@@ -18,7 +18,7 @@ from click.shell_completion import ShellComplete
 from alertlog.cli import main
 from alertlog.completing import SHELLS
 from alertlog.testing import MailServer
-from tests.deployments import CONFIG, pipeline
+from tests.deployments import CONFIG, deployed, pipeline, served
 from tests.deployments import run_command as run
 from tests.needs import lacking
 
@@ -38,24 +38,20 @@ FISH = 'alertlog completion fish | source; complete -C "$argv[1]"'
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    with MailServer("none") as running:
-        for name, value in running.environ().items():
-            monkeypatch.setenv(name, value)
+    with served(monkeypatch) as running:
         yield running
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The outbox of a deployment whose folder is the current one; `alertlog` is on the path, as if installed."""
-    place = tmp_path / "state" / "alerts.sqlite3"
-    (tmp_path / "logging.yaml").write_text(CONFIG % place)
+    place = deployed(tmp_path, monkeypatch)
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "alertlog").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m alertlog "$@"\n')
     (tools / "alertlog").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    monkeypatch.chdir(tmp_path)
     return place
 
 

@@ -15,7 +15,7 @@ from alertlog.ownership import Owner
 from alertlog.policy import Pace
 from alertlog.testing import MailServer
 from alertlog.trial import Listener
-from tests.deployments import CONFIG
+from tests.deployments import CONFIG, deployed, served
 from tests.deployments import run_command as run
 
 MARK = "This is a test: nothing has happened."
@@ -23,19 +23,14 @@ MARK = "This is a test: nothing has happened."
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    with MailServer("none") as running:
-        for name, value in running.environ().items():
-            monkeypatch.setenv(name, value)
+    with served(monkeypatch) as running:
         yield running
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The outbox of a deployment whose folder is the current one."""
-    place = tmp_path / "state" / "alerts.sqlite3"
-    (tmp_path / "logging.yaml").write_text(CONFIG % place)
-    monkeypatch.chdir(tmp_path)
-    return place
+    return deployed(tmp_path, monkeypatch)
 
 
 def test_of_which_nothing_is_heard_has_not_succeeded() -> None:

@@ -22,6 +22,7 @@ from alertlog.courier import Courier
 from alertlog.errors import ConfigError
 from alertlog.event_lines import FORMATTER
 from alertlog.events import Reporter
+from alertlog.forks import ForkLock
 from alertlog.intake import Intake
 from alertlog.leaving import Farewell, configuring
 from alertlog.ownership import Owner
@@ -60,6 +61,7 @@ class Works:
         self.redactor = Redactor.of(os.environ, rules=arguments.redact)
         self.reporter = Reporter(self.redactor, self.clock)
         self.counters = Counters()
+        self._importing = ForkLock()  # on the program's own threads: half a module stays half one in a forked child
         self.host = socket.gethostname()
         given = self.arguments
         self.place = self._told(outbox_path, given.outbox, None, "alerts are kept in memory only")
@@ -90,7 +92,7 @@ class Works:
         if any(os.environ.get(name) for name in (REDIS_URL, f"{REDIS_URL}_FILE")):
             # Redis's client wants it, on the courier: too late where this record is the program's last, as the module
             # can't be imported any more once the interpreter shuts down.
-            with suppress(ImportError, RuntimeError):
+            with self._importing, suppress(ImportError, RuntimeError):
                 importlib.import_module("concurrent.futures.thread")
         self.courier.start()
 
@@ -155,9 +157,11 @@ class Works:
             return None
 
     def subject_of(self, alert: Alert) -> str:
-        from alertlog.subjects import subject_of
+        with self._importing:
+            from alertlog.subjects import subject_of
 
-        return subject_of(alert, self._wording())
+            wording = self._wording()
+        return subject_of(alert, wording)
 
     def post(self) -> Post:
         """Return how this handler writes."""

@@ -344,6 +344,28 @@ for _ in range(30):
     assert (outcome.status, outcome.stdout) == (0, "")
 
 
+@pytest.mark.parametrize("module", ["alertlog.subjects", "alertlog.evidence", "alertlog.letter"])
+def test_a_fork_while_another_thread_asks_for_a_subject_leaves_a_child_that_can_ask(site: Site, module: str) -> None:
+    """A subject takes an import, on the thread that asks."""
+    program = """
+def ask():
+    assert "Trouble" in log.handlers[0].getSubject(log.makeRecord("x", 50, "", 0, "Trouble", (), None))
+
+
+sys.setswitchinterval(1e-6)
+listen()
+thread = threading.Thread(target=ask)
+thread.start()
+until = time.monotonic() + 20
+while sys.argv[1] not in sys.modules:
+    assert time.monotonic() < until
+reap(fork(ask))
+thread.join()
+    """
+    outcome = site.unmeasured().run(FAMILY + program, module)
+    assert (outcome.status, outcome.stdout) == (0, "")
+
+
 def test_a_lock_that_forks_wait_for_is_free_on_both_sides(site: Site) -> None:
     program = """
 from alertlog.forks import ForkLock

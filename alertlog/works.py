@@ -152,7 +152,8 @@ class Works:
     def settings(self) -> SmtpSettings | None:
         """Return the SMTP settings in force, None where they are not complete."""
         try:
-            return self._read_settings()
+            with self._importing:
+                return self._read_settings()
         except ConfigError:
             return None
 

@@ -151,9 +151,10 @@ class Works:
 
     def settings(self) -> SmtpSettings | None:
         """Return the SMTP settings in force, None where they are not complete."""
+        with self._importing:
+            importlib.import_module("alertlog.ways")
         try:
-            with self._importing:
-                return self._read_settings()
+            return self._read_settings()
         except ConfigError:
             return None
 
